@@ -1,0 +1,2 @@
+//! The proxy-wasm shell.
+#![cfg(target_arch = "wasm32")]
