@@ -1,0 +1,59 @@
+//! Artefacts of the workspace that tests run as a user would: the filter as wasm, binaries as processes.
+
+use crate::workspace;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+/// The filter's wasm file: `GAUGEWAY_WASM`, else built once into a target folder of its own, so that it
+/// never waits for a build of the workspace.
+pub fn filter() -> &'static Path {
+    static FILTER: OnceLock<PathBuf> = OnceLock::new();
+    FILTER.get_or_init(|| match std::env::var_os("GAUGEWAY_WASM") {
+        Some(path) => workspace().join(path),
+        None => artefact(&[
+            "--package=gaugeway-filter",
+            "--profile=wasm",
+            "--target=wasm32-wasip1",
+            "--target-dir=target/wasm-tests",
+        ]),
+    })
+}
+
+/// The agent's binary, built once.
+pub fn agent() -> &'static Path {
+    static AGENT: OnceLock<PathBuf> = OnceLock::new();
+    AGENT.get_or_init(|| artefact(&["--package=gaugeway-agent", "--bin=gaugeway-agent"]))
+}
+
+/// The harness's binary, built once.
+pub fn harness() -> &'static Path {
+    static HARNESS: OnceLock<PathBuf> = OnceLock::new();
+    HARNESS.get_or_init(|| artefact(&["--package=gaugeway-harness", "--bin=gaugeway-harness"]))
+}
+
+/// Runs `cargo build` and gives the last file that it says it made: the wasm or the executable.
+fn artefact(args: &[&str]) -> PathBuf {
+    let output = Command::new(env!("CARGO"))
+        .current_dir(workspace())
+        .args(["build", "--quiet", "--message-format=json-render-diagnostics"])
+        .args(args)
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "cargo build {args:?} failed");
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["reason"] == "compiler-artifact")
+        .filter_map(|message| match message["executable"].as_str() {
+            Some(executable) => Some(PathBuf::from(executable)),
+            None => {
+                let file = PathBuf::from(message["filenames"][0].as_str()?);
+                (file.extension()? == "wasm").then_some(file)
+            }
+        })
+        .last()
+        .unwrap_or_else(|| panic!("cargo build {args:?} made no wasm and no executable"))
+}

@@ -1,0 +1,100 @@
+//! The real Prometheus, scraping every second.
+
+use crate::page::Sample;
+use crate::process::Process;
+use crate::{http, wait_for};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+/// One page to scrape.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// The job label.
+    pub job: &'a str,
+    /// `host:port`.
+    pub address: &'a str,
+    /// The page's path.
+    pub path: &'a str,
+}
+
+/// A running Prometheus.
+#[derive(Debug)]
+pub struct Prometheus {
+    _process: Process,
+    url: String,
+}
+
+impl Prometheus {
+    /// Starts Prometheus with its data in `dir` and waits until it is ready.
+    pub fn start(binary: &Path, dir: &Path, targets: &[Target<'_>]) -> Self {
+        let jobs: String = targets
+            .iter()
+            .map(|Target { job, address, path }| {
+                format!(
+                    "- job_name: {job}\n  metrics_path: {path}\n  static_configs: [{{targets: ['{address}']}}]\n"
+                )
+            })
+            .collect();
+        let file = dir.join("prometheus.yml");
+        fs::write(&file, format!("global: {{scrape_interval: 1s}}\nscrape_configs:\n{jobs}"))
+            .expect("the scratch folder can be written");
+
+        let address = format!("127.0.0.1:{}", http::free_port());
+        let mut command = Command::new(binary);
+        command
+            .arg(format!("--config.file={}", file.display()))
+            .arg(format!("--storage.tsdb.path={}", dir.join("prometheus-data").display()))
+            .arg(format!("--web.listen-address={address}"));
+        let mut process = Process::start(&mut command, &dir.join("prometheus.log"));
+        let url = format!("http://{address}");
+        wait_for("Prometheus", Duration::from_secs(60), || {
+            process.alive()?;
+            http::get_ok(&format!("{url}/-/ready"))
+        });
+        Self { _process: process, url }
+    }
+
+    /// The result of an instant query, one sample per series.
+    pub fn query(&self, expression: &str) -> Result<Vec<Sample>, String> {
+        let url = format!("{}/api/v1/query?query={}", self.url, percent_encode(expression));
+        let answer: Value =
+            serde_json::from_str(&http::get_ok(&url)?).map_err(|error| error.to_string())?;
+        let series = answer["data"]["result"].as_array().ok_or("no result in the answer")?;
+        series
+            .iter()
+            .map(|series| {
+                let mut labels: std::collections::BTreeMap<String, String> =
+                    serde_json::from_value(series["metric"].clone())
+                        .map_err(|error| error.to_string())?;
+                let name = labels.remove("__name__").unwrap_or_default();
+                let value = series["value"][1].as_str().and_then(|value| value.parse().ok());
+                Ok(Sample { name, labels, value: value.ok_or("a value that is no number")? })
+            })
+            .collect()
+    }
+
+    /// The result of a query, once `accept` is content with it.
+    pub fn query_until(
+        &self,
+        expression: &str,
+        limit: Duration,
+        accept: impl Fn(&[Sample]) -> bool,
+    ) -> Vec<Sample> {
+        wait_for(expression, limit, || match self.query(expression)? {
+            samples if accept(&samples) => Ok(samples),
+            samples => Err(format!("{samples:?}")),
+        })
+    }
+}
+
+fn percent_encode(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte.is_ascii_alphanumeric() {
+            true => char::from(byte).to_string(),
+            false => format!("%{byte:02X}"),
+        })
+        .collect()
+}
