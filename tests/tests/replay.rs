@@ -1,0 +1,166 @@
+//! Hand-written exchanges, replayed through the filter in the harness: each gives what its sidecar
+//! expects, and gives the same however its bytes are cut.
+
+use gaugeway_tests::{build, workspace};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Fields of `expected` that are filter-state values as they are.
+const FILTER_STATE: &[&str] = &[
+    "response_model",
+    "error_class",
+    "finish_reason",
+    "generated_events",
+    "input_tokens",
+    "output_tokens",
+    "cache_read_input_tokens",
+    "reasoning_output_tokens",
+];
+
+#[test]
+fn each_exchange_gives_what_its_sidecar_expects() {
+    let replayed = replay("whole");
+    let mut wrong = Vec::new();
+    for path in exchanges() {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let expected = &json(&fs::read_to_string(&path).unwrap())["expected"];
+        let line = &replayed[name];
+        assert_eq!(line["passthrough"], true, "{name}: the traffic was touched");
+        let found = found(line, expected);
+        if let Some(difference) = difference(expected, &found) {
+            wrong.push(format!("{name}: {difference}"));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn bytes_may_be_cut_anywhere() {
+    let whole = replay("whole");
+    for split in ["bytes", "random:1", "random:2", "random:3"] {
+        for (name, line) in replay(split) {
+            for key in ["filter_state", "stats", "passthrough"] {
+                assert_eq!(line[key], whole[&name][key], "{name} split `{split}`: {key}");
+            }
+        }
+    }
+}
+
+#[test]
+fn each_single_cut_gives_the_same() {
+    for (name, line) in replay("every") {
+        assert_eq!(line["splits_differ"], Value::Array(Vec::new()), "{name}");
+    }
+}
+
+/// What Envoy offers and the filter needs. A new import is a new thing that can fail, and `random_get`
+/// would mean that a hash map of the standard library has crept in.
+#[test]
+fn the_filter_imports_nothing_new() {
+    const IMPORTS: &[&str] = &[
+        "env.proxy_define_metric",
+        "env.proxy_get_buffer_bytes",
+        "env.proxy_get_current_time_nanoseconds",
+        "env.proxy_get_header_map_value",
+        "env.proxy_get_property",
+        "env.proxy_increment_metric",
+        "env.proxy_log",
+        "env.proxy_record_metric",
+        "env.proxy_set_effective_context",
+        "env.proxy_set_property",
+        "wasi_snapshot_preview1.clock_time_get",
+        "wasi_snapshot_preview1.environ_get",
+        "wasi_snapshot_preview1.environ_sizes_get",
+        "wasi_snapshot_preview1.fd_write",
+        "wasi_snapshot_preview1.proc_exit",
+    ];
+    let module = gaugeway_harness::Module::load(&fs::read(build::filter()).unwrap()).unwrap();
+    let unexpected: Vec<_> =
+        module.imports().into_iter().filter(|import| !IMPORTS.contains(&import.as_str())).collect();
+    assert!(unexpected.is_empty(), "{unexpected:?}");
+}
+
+/// The measured side of `expected`, from the filter state and the stats.
+fn found(line: &Value, expected: &Value) -> BTreeMap<String, Value> {
+    let mut found = BTreeMap::new();
+    let mut set = |key: &str, value: Option<String>| {
+        found.insert(key.to_owned(), value.map_or(Value::Null, Value::String));
+    };
+    for key in FILTER_STATE {
+        let value = line["filter_state"][format!("gaugeway.{key}")].as_str().map(str::to_owned);
+        // These say nothing when the sidecar says nothing.
+        let optional = ["response_model", "generated_events"].contains(key);
+        if !(optional && expected[*key].is_null()) {
+            set(key, value);
+        }
+    }
+    let request = stat(line, "gaugeway_requests_total");
+    set("outcome", request.map(|stat| label(stat, "outcome")));
+    set("mode", request.map(|stat| label(stat, "mode")));
+    set("model", request.map(|stat| label(stat, "model")));
+    set("phase", stat(line, "gaugeway_errors_total").map(|stat| label(stat, "phase")));
+    found
+}
+
+fn difference(expected: &Value, found: &BTreeMap<String, Value>) -> Option<String> {
+    let differences: Vec<_> = found
+        .iter()
+        .filter_map(|(key, found)| {
+            let expected = match &expected[key] {
+                Value::Number(number) => Value::String(number.to_string()),
+                other => other.clone(),
+            };
+            (expected != *found).then(|| format!("{key} is {found}, expected {expected}"))
+        })
+        .collect();
+    (!differences.is_empty()).then(|| differences.join("; "))
+}
+
+/// The one series of that name; an exchange is one request, so there is never a second.
+fn stat<'a>(line: &'a Value, name: &str) -> Option<&'a Value> {
+    let mut series = line["stats"].as_array().unwrap().iter().filter(|stat| stat["name"] == name);
+    let first = series.next();
+    assert!(series.next().is_none(), "{} has {name} twice", line["name"]);
+    first
+}
+
+fn label(stat: &Value, name: &str) -> String {
+    stat["labels"][name].as_str().unwrap_or_default().to_owned()
+}
+
+/// Replays all exchanges as a user would, with the harness's binary; lines by exchange name.
+fn replay(split: &str) -> BTreeMap<String, Value> {
+    let output = Command::new(build::harness())
+        .args(["replay", "--split", split, "--wasm"])
+        .arg(build::filter())
+        .args(exchanges())
+        .output()
+        .unwrap();
+    let (stdout, stderr) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let lines: BTreeMap<_, _> = stdout
+        .lines()
+        .map(json)
+        .map(|line| (line["name"].as_str().unwrap().to_owned(), line))
+        .collect();
+    assert_eq!(lines.len(), exchanges().len(), "a line per exchange; stderr:\n{stderr}");
+    lines
+}
+
+fn exchanges() -> Vec<PathBuf> {
+    let folder = workspace().join("tests/fixtures/openai");
+    let mut paths: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .collect();
+    paths.sort();
+    paths
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
