@@ -4,6 +4,7 @@
 //! The tests themselves are in `tests/`, one file per subject. A test that needs a component that is
 //! not installed prints why it is skipped; with `GAUGEWAY_REQUIRE_REAL` set it fails instead.
 
+pub mod agent;
 pub mod build;
 pub mod envoy;
 pub mod http;

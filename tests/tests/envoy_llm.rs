@@ -16,7 +16,8 @@ fn counts_equal_what_the_server_reports() {
     let envoy = Envoy::start(&binary, &dir, Config::example(server.address())).unwrap();
 
     let requests = requests();
-    let seen = llm::ask(&llm, &format!("http://{}/v1", envoy.listener()), &Value::from(requests.clone()));
+    let seen =
+        llm::ask(&llm, &format!("http://{}/v1", envoy.listener()), &Value::from(requests.clone()));
     assert_eq!(seen.len(), requests.len());
     let logged: BTreeMap<String, Value> = envoy
         .access_log(requests.len())
@@ -28,8 +29,16 @@ fn counts_equal_what_the_server_reports() {
     for (request, seen) in requests.iter().zip(&seen) {
         let id = request["id"].as_str().unwrap();
         let line = &logged[id];
-        assert_eq!(number(line, "input_tokens"), seen["usage"]["prompt_tokens"].as_u64(), "{id}: {line}");
-        assert_eq!(number(line, "output_tokens"), seen["usage"]["completion_tokens"].as_u64(), "{id}: {line}");
+        assert_eq!(
+            number(line, "input_tokens"),
+            seen["usage"]["prompt_tokens"].as_u64(),
+            "{id}: {line}"
+        );
+        assert_eq!(
+            number(line, "output_tokens"),
+            seen["usage"]["completion_tokens"].as_u64(),
+            "{id}: {line}"
+        );
         assert_eq!(line["finish_reason"], seen["finish_reason"], "{id}: {line}");
         assert_eq!(line["outcome"], "success", "{id}: {line}");
         assert_eq!(line["model"], MODEL, "{id}: {line}");
@@ -45,19 +54,30 @@ fn counts_equal_what_the_server_reports() {
     }
 
     let stats = envoy.stats();
-    let reported = |name| stats.sum(name, &[("model", MODEL), ("source", "reported"), ("outcome", "success")]);
+    let reported =
+        |name| stats.sum(name, &[("model", MODEL), ("source", "reported"), ("outcome", "success")]);
     assert_eq!(reported("gaugeway_input_tokens_total"), Some(input as f64));
     assert_eq!(reported("gaugeway_output_tokens_total"), Some(output as f64));
-    assert_eq!(stats.sum("gaugeway_requests_total", &[("outcome", "success")]), Some(requests.len() as f64));
-    assert_eq!(stats.sum("gaugeway_usage_missing_total", &[]), Some(1.0), "one stream did not ask for usage");
+    assert_eq!(
+        stats.sum("gaugeway_requests_total", &[("outcome", "success")]),
+        Some(requests.len() as f64)
+    );
+    assert_eq!(
+        stats.sum("gaugeway_usage_missing_total", &[]),
+        Some(1.0),
+        "one stream did not ask for usage"
+    );
     assert_eq!(stats.sum("gaugeway_errors_total", &[]), None);
 }
 
 /// Chat and legacy completions, streamed with usage, streamed without, and in one piece.
 fn requests() -> Vec<Value> {
     let messages = json!([{"role": "user", "content": "Name three rivers of Europe, please. 🌊"}]);
-    let chat = |extra: Value| merge(json!({"model": MODEL, "messages": messages, "max_tokens": 24}), extra);
-    let completion = |extra| merge(json!({"model": MODEL, "prompt": "The river", "max_tokens": 16}), extra);
+    let chat = |extra: Value| {
+        merge(json!({"model": MODEL, "messages": messages, "max_tokens": 24}), extra)
+    };
+    let completion =
+        |extra| merge(json!({"model": MODEL, "prompt": "The river", "max_tokens": 16}), extra);
     let with_usage = json!({"stream": true, "stream_options": {"include_usage": true}});
     vec![
         json!({"id": "chat-usage", "api": "chat", "body": chat(with_usage.clone())}),
