@@ -1,2 +1,59 @@
-//! Project tasks.
-fn main() {}
+//! Project tasks, run as `cargo xtask TASK`.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command-line program talks to its user"
+)]
+
+mod ci;
+mod demo;
+mod doctor;
+mod real;
+mod shell;
+mod test;
+mod wasm;
+mod workspace;
+
+use clap::Parser;
+use std::process::ExitCode;
+use workspace::Workspace;
+
+/// Project tasks of Gaugeway.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+enum Task {
+    /// Measures LLM traffic through the real Envoy, from the filter to cost per token.
+    ///
+    /// Builds everything, starts a simulated LLM server, Envoy with the filter, the agent and, where it
+    /// is installed, Prometheus; sends traffic through them; and shows what the filter measured beside
+    /// what the client saw. Then everything stays up until Ctrl-C. All files are under target/demo/.
+    Demo(demo::Args),
+    /// Installs what the tests need, then runs all of them against the real components.
+    ///
+    /// The first run downloads Envoy and a small LLM into target/real/; later runs work offline.
+    Test,
+    /// Builds the filter as target/gaugeway.wasm.
+    Wasm(wasm::Args),
+    /// Says what is present, what is missing and how to get it. Fails when something essential is missing.
+    Doctor,
+    /// All checks of a commit: format, lints, tests, documentation.
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let task = Task::parse();
+    let done = Workspace::find().and_then(|workspace| match task {
+        Task::Demo(args) => demo::run(&workspace, &args),
+        Task::Test => test::run(&workspace),
+        Task::Wasm(args) => wasm::run(&workspace, &args),
+        Task::Doctor => doctor::run(&workspace),
+        Task::Ci => ci::run(&workspace),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

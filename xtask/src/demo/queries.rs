@@ -1,0 +1,68 @@
+//! The questions that Prometheus is asked about what it scraped.
+
+use super::http;
+use super::report::Query;
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+/// The label by which the agent's OpenTelemetry metrics name the model.
+const MODEL: &str = "gen_ai_request_model";
+
+#[derive(Deserialize)]
+struct Answer {
+    data: Data,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    result: Vec<Series>,
+}
+
+#[derive(Deserialize)]
+struct Series {
+    metric: BTreeMap<String, String>,
+    /// Time and value; the value is text, because JSON has no NaN.
+    value: (f64, String),
+}
+
+/// All questions with their answers. `seconds` is how long traffic ran.
+pub(crate) fn ask(prometheus: SocketAddr, seconds: u32) -> Result<BTreeMap<String, Query>> {
+    questions(seconds)
+        .into_iter()
+        .map(|(name, query)| {
+            let result = by_model(prometheus, &query)?;
+            Ok((name.to_owned(), Query { query, result }))
+        })
+        .collect()
+}
+
+/// The value of each model's series. Values that are no finite number are no answer.
+pub(crate) fn by_model(prometheus: SocketAddr, query: &str) -> Result<BTreeMap<String, f64>> {
+    let url = format!("http://{prometheus}/api/v1/query?query={}", http::percent_encode(query));
+    let answer: Answer = http::get_json(&url)?;
+    let values = answer.data.result.into_iter().map(|series| {
+        let model = series.metric.into_values().next().context("a series without its model")?;
+        let value: f64 = series.value.1.parse().context("a value that is no number")?;
+        Ok((model, value))
+    });
+    let values = values.collect::<Result<BTreeMap<_, _>>>()?;
+    Ok(values.into_iter().filter(|(_, value)| value.is_finite()).collect())
+}
+
+fn questions(seconds: u32) -> [(&'static str, String); 3] {
+    const TTFT: &str = "gen_ai_server_time_to_first_token_seconds_bucket";
+    const TOKENS: &str = "gen_ai_client_inference_usage_output_tokens_total";
+    const DOLLARS: &str = "gaugeway_cost_dollars_per_million_tokens";
+    // Rates reach over the whole measurement, and a little more for the scrapes around it.
+    let range = seconds + 10;
+    [
+        (
+            "ttft_p95_seconds",
+            format!("histogram_quantile(0.95, sum by (le, {MODEL}) (rate({TTFT}[{range}s])))"),
+        ),
+        ("output_tokens_per_second", format!("sum by ({MODEL}) (rate({TOKENS}[{range}s]))")),
+        ("usd_per_million_tokens", format!("max by ({MODEL}) ({DOLLARS})")),
+    ]
+}

@@ -1,0 +1,36 @@
+//! All tests, against the real components.
+
+use crate::real::{envoy, llm, prometheus};
+use crate::shell::{self, step};
+use crate::workspace::Workspace;
+use crate::{demo, wasm};
+use anyhow::{Context as _, Result};
+
+/// Installs what the tests need, builds what they start, and runs all of them.
+pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+    step("Looking for Envoy, Prometheus and the LLM server");
+    let envoy = envoy::ensure(workspace)?;
+    let (prometheus, promtool) = prometheus::ensure()?;
+    llm::ensure(workspace)
+        .context("`cargo test --workspace` runs without it and skips what needs it")?;
+    wasm::build(workspace)?;
+
+    step("Building the programs that the tests start");
+    shell::run(&mut workspace.cargo(["build", "--workspace", "--bins"]))?;
+
+    step("Testing");
+    let mut cargo = workspace.cargo(["test", "--workspace"]);
+    cargo
+        .env("ENVOY", envoy)
+        .env("PROMETHEUS", prometheus)
+        .env("PROMTOOL", promtool)
+        .env("GAUGEWAY_WASM", workspace.wasm())
+        .env("GAUGEWAY_REAL", workspace.real())
+        // A test whose component is missing fails instead of being skipped: all are there now.
+        .env("GAUGEWAY_REQUIRE_REAL", "1");
+    shell::run(&mut cargo)?;
+
+    step("Sizes");
+    demo::print_agent_memory(workspace);
+    wasm::check_size(workspace)
+}
