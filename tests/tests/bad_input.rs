@@ -60,15 +60,21 @@ fn the_harness_says_the_same_without_envoy() {
 fn a_bad_agent_configuration_is_refused_with_file_key_and_reason() {
     let dir = scratch::dir("bad_agent");
     let cases: &[(&str, &[&str])] = &[
-        ("listen = \"127.0.0.1:0\"\nlisen = 1\n", &["lisen", "unknown"]),
-        ("listen = \"nowhere\"\n", &["listen", "nowhere"]),
+        ("lisen = 1\n", &["lisen", "unknown"]),
+        ("listen = \"nowhere\"\n", &["listen", "address"]),
         ("tick = \"never\"\n", &["tick", "never"]),
-        ("[envoy]\nadmin = \"ftp://x\"\n", &["admin", "ftp"]),
-        ("[price]\nusd_per_hour = -1.0\n", &["usd_per_hour", "-1"]),
-        ("[[[\n", &["agent.toml"]),
+        ("tick = \"1h\"\n", &["tick"]),
+        ("price = {usd_per_hour = -1.0}\n", &["price.usd_per_hour"]),
+        ("price = {usd_per_hour = \"6\"}\n", &["price.usd_per_hour", "string"]),
+        ("[[[\n", &["line"]),
     ];
-    for (config, named) in cases {
-        let output = agent::refused(&dir, config);
+    let envoy = "[envoy]\nadmin = \"http://127.0.0.1:9901\"\n";
+    let with_envoy = cases.iter().map(|(config, named)| (format!("{config}{envoy}"), *named));
+    let others: [(&str, &[&str]); 2] =
+        [("", &["envoy", "missing"]), ("[envoy]\nadmin = \"ftp://x\"\n", &["envoy.admin", "ftp"])];
+    let others = others.map(|(config, named)| (config.to_owned(), named));
+    for (config, named) in with_envoy.chain(others) {
+        let output = agent::refused(&dir, &config);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(64), "{config}: {said}");
         assert_eq!(said.trim_end().lines().count(), 1, "one line: {said}");

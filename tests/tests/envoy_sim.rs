@@ -1,23 +1,233 @@
 //! The real Envoy between 200 concurrent simulated users and a simulated server that errs, stalls and
 //! breaks off: what the filter counted equals what the two ends know, and its times are the user's.
 
-use gaugeway_sim::{
-    LoadConfig, Mode, Observation, Outcome, Plan, Report, Served, Server, ServerConfig, load,
-};
+use gaugeway_sim::load::{self, LoadConfig, Until};
+use gaugeway_sim::{Mode, ModelProfile, Observation, Outcome, Served, Server, ServerConfig, Usage};
 use gaugeway_tests::envoy::{Config, Envoy};
 use gaugeway_tests::page::Page;
-use gaugeway_tests::{real, scratch};
+use gaugeway_tests::{real, scratch, wait_for};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::time::Duration;
 
-const REQUESTS: usize = 4000;
-const MIX: &str = "ok=62,no_usage=4,abort=20,truncate=5,error_in_stream=5,http=3,reset=1";
+const REQUESTS: u64 = 3000;
+const MIX: &str = "ok=60,no_usage=4,stall=2,abort=20,truncate=5,error_in_stream=5,http=3,reset=1";
 
-/// One run serves all checks: it takes a while, and they look at the same traffic.
+/// What each request was, seen from all sides.
+struct Exchange {
+    observed: Observation,
+    served: Option<Served>,
+    /// Envoy's access-log line.
+    logged: Value,
+}
+
+/// One run serves all tests: it takes a while, and they look at the same traffic.
 struct Run {
     stats: Page,
-    /// Access-log lines by `x-sim-id`.
-    log: BTreeMap<String, Value>,
-    served: BTreeMap<String, Served>,
-    observed: Vec<Observation>,
+    exchanges: Vec<Exchange>,
+}
+
+#[test]
+fn nobody_notices_the_filter() {
+    let Some(run) = run() else { return };
+    for Exchange { observed, .. } in &run.exchanges {
+        assert_eq!(observed.outcome, observed.plan.expected(), "{observed:?}");
+    }
+}
+
+#[test]
+fn requests_and_outcomes_are_exact() {
+    let Some(run) = run() else { return };
+    let expected = tally(&run.exchanges, |e| {
+        let Observation { model, outcome, mode, .. } = &e.observed;
+        Some(([model.clone(), outcome.to_string(), mode.to_string()], 1))
+    });
+    assert_eq!(run.stats.sum_by("gaugeway_requests_total", ["model", "outcome", "mode"]), expected);
+    assert_eq!(run.stats.sum("gaugeway_streams_seen_total", &[]), Some(run.exchanges.len() as f64));
+    assert_eq!(run.stats.sum("gaugeway_active_streams", &[]).unwrap_or(0.0), 0.0);
+    assert_eq!(run.stats.sum("gaugeway_degraded_total", &[]), None);
+}
+
+#[test]
+fn errors_are_exact_by_class_and_phase() {
+    let Some(run) = run() else { return };
+    let expected = tally(&run.exchanges, |e| {
+        let Observation { model, error_class, phase, .. } = &e.observed;
+        Some(([model.clone(), error_class.as_ref()?.to_string(), phase.as_ref()?.to_string()], 1))
+    });
+    assert_eq!(run.stats.sum_by("gaugeway_errors_total", ["model", "class", "phase"]), expected);
+}
+
+#[test]
+fn reported_tokens_are_exact() {
+    let Some(run) = run() else { return };
+    let by = ["model", "outcome", "source"];
+    for (stat, tokens) in [
+        ("gaugeway_input_tokens_total", (|usage| usage.input) as fn(Usage) -> u64),
+        ("gaugeway_output_tokens_total", |usage| usage.output),
+    ] {
+        let expected = tally(&run.exchanges, |e| {
+            let usage = e.served.as_ref()?.usage_reported?;
+            let Observation { model, outcome, .. } = &e.observed;
+            Some(([model.clone(), outcome.to_string(), "reported".to_owned()], tokens(usage)))
+        });
+        let mut found = run.stats.sum_by(stat, by);
+        found.retain(|[_, _, source], _| source == "reported");
+        assert_eq!(found, expected, "{stat}");
+    }
+    for (stat, tokens) in [
+        (
+            "gaugeway_cache_read_input_tokens_total",
+            (|usage| usage.cached) as fn(Usage) -> Option<u64>,
+        ),
+        ("gaugeway_reasoning_output_tokens_total", |usage| usage.reasoning),
+    ] {
+        let mut expected = tally(&run.exchanges, |e| {
+            let tokens = tokens(e.served.as_ref()?.usage_reported?)?;
+            Some(([e.observed.model.clone(), e.observed.outcome.to_string()], tokens))
+        });
+        // A counter that was only ever told 0 does not exist.
+        expected.retain(|_, tokens| *tokens > 0.0);
+        assert_eq!(run.stats.sum_by(stat, ["model", "outcome"]), expected, "{stat}");
+    }
+}
+
+/// The client left: no usage came. What was generated lies between what it had received and what the
+/// server had sent.
+#[test]
+fn aborted_streams_keep_their_tokens() {
+    let Some(run) = run() else { return };
+    let aborted = || run.exchanges.iter().filter(|e| e.observed.outcome == Outcome::ClientAbort);
+    assert!(aborted().count() as u64 > REQUESTS / 10);
+    for e in aborted() {
+        // The line was written when the stream ended; the state is as old as its last refresh.
+        let logged = number(&e.logged, "generated_events").unwrap_or(0);
+        let sent = e.served.as_ref().unwrap().generated_events;
+        assert!(logged <= sent, "{logged} of {sent}: {}", e.logged);
+    }
+    let estimated = run.stats.sum_by("gaugeway_output_tokens_total", ["outcome", "source"]);
+    let estimated = estimated[&["client_abort", "estimated"].map(str::to_owned)];
+    let sent: u64 = aborted().map(|e| e.served.as_ref().unwrap().output_tokens_sent).sum();
+    let received: u64 = aborted().map(|e| e.observed.generated_events).sum();
+    println!(
+        "aborted streams: {received} events received, {estimated} tokens counted, {sent} tokens sent"
+    );
+    assert!(received as f64 <= estimated && estimated <= sent as f64);
+}
+
+#[test]
+fn times_are_the_users() {
+    let Some(run) = run() else { return };
+    for (key, observed) in [
+        ("ttft_us", (|o: &Observation| o.ttft_us) as fn(&Observation) -> Option<u64>),
+        ("tpot_us", |o| o.tpot_us),
+    ] {
+        let mut off: Vec<(u64, bool)> = run
+            .exchanges
+            .iter()
+            .filter(|e| e.observed.mode == Mode::Stream)
+            .filter_map(|e| Some((number(&e.logged, key)?, observed(&e.observed)?)))
+            .map(|(filter, user)| (filter.abs_diff(user), within(filter, user)))
+            .collect();
+        assert!(
+            off.len() as u64 > REQUESTS / 2,
+            "{key}: only {} streams have it on both sides",
+            off.len()
+        );
+        off.sort();
+        let quantile = |q: f64| off[((off.len() - 1) as f64 * q) as usize].0;
+        let share = off.iter().filter(|(_, within)| *within).count() as f64 / off.len() as f64;
+        println!(
+            "{key}: {:.2} % of {} streams within 1 ms or 2 %; off by p50 {} us, p95 {} us, p99 {} us, most {} us",
+            share * 100.0,
+            off.len(),
+            quantile(0.5),
+            quantile(0.95),
+            quantile(0.99),
+            quantile(1.0),
+        );
+        assert!(share >= 0.95, "{key}");
+    }
+}
+
+/// Every stream that had a first token is in the histogram, once.
+#[test]
+fn histograms_hold_every_stream() {
+    let Some(run) = run() else { return };
+    let expected =
+        tally(&run.exchanges, |e| e.observed.ttft_us.map(|_| ([e.observed.model.clone()], 1)));
+    assert_eq!(run.stats.sum_by("gaugeway_ttft_us_count", ["model"]), expected);
+}
+
+/// 1 ms or 2 %, whichever is more.
+fn within(filter: u64, user: u64) -> bool {
+    filter.abs_diff(user) <= 1000.max(user / 50)
+}
+
+fn tally<const N: usize>(
+    exchanges: &[Exchange],
+    count: impl Fn(&Exchange) -> Option<([String; N], u64)>,
+) -> BTreeMap<[String; N], f64> {
+    let mut sums = BTreeMap::new();
+    for (key, count) in exchanges.iter().filter_map(count) {
+        *sums.entry(key).or_default() += count as f64;
+    }
+    sums
+}
+
+/// Filter state is text; an absent value is an absent field.
+fn number(line: &Value, key: &str) -> Option<u64> {
+    line[key].as_str().map(|text| text.parse().unwrap())
+}
+
+fn run() -> Option<&'static Run> {
+    static RUN: OnceLock<Option<Run>> = OnceLock::new();
+    RUN.get_or_init(|| Some(drive(&real::envoy()?))).as_ref()
+}
+
+fn drive(binary: &Path) -> Run {
+    let dir = scratch::dir("envoy_sim");
+    let server = Server::start(ServerConfig::default()).unwrap();
+    let envoy = Envoy::start(binary, &dir, Config::example(server.addr()).workers(2)).unwrap();
+
+    let models = ModelProfile::catalogue().into_iter().map(|model| model.name).collect();
+    let url = format!("http://{}", envoy.listener()).parse().unwrap();
+    let report = load::run(
+        &LoadConfig {
+            concurrency: NonZeroU32::new(200).unwrap(),
+            until: Until::Requests(REQUESTS),
+            mix: MIX.parse().unwrap(),
+            include_usage_share: 0.9,
+            ..LoadConfig::new(url, models)
+        },
+        |_| (),
+    )
+    .unwrap();
+
+    let logged = envoy.access_log(report.observations.len());
+    let mut logged: BTreeMap<String, Value> = logged
+        .into_iter()
+        .map(|line| (line["sim_id"].as_str().expect("each request has an id").to_owned(), line))
+        .collect();
+    // Envoy merges histograms when it flushes its stats.
+    let stats = wait_for("the last request's histograms", Duration::from_secs(10), || {
+        let stats = envoy.stats();
+        let finished = stats.sum("gaugeway_duration_us_count", &[]).unwrap_or(0.0);
+        match finished as usize == report.observations.len() {
+            true => Ok(stats),
+            false => Err(format!("{finished} durations")),
+        }
+    });
+    assert!(server.settle(Duration::from_secs(10)), "the server knows how every request ended");
+    let mut served: BTreeMap<String, Served> =
+        server.shutdown().into_iter().map(|served| (served.id.clone(), served)).collect();
+    let exchanges = report.observations.into_iter().map(|observed| Exchange {
+        served: served.remove(&observed.id),
+        logged: logged.remove(&observed.id).expect("each request has its line"),
+        observed,
+    });
+    Run { stats, exchanges: exchanges.collect() }
 }
