@@ -1,0 +1,313 @@
+//! The commands' arguments and what they do.
+
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use gaugeway_sim::load::{self, Mix, ModelReport, Report, Until, Url};
+use gaugeway_sim::wire::Api;
+use gaugeway_sim::{LoadConfig, ModelProfile, Observation, Server, ServerConfig};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+/// A simulated LLM server that knows what it sent, and a load client that times what a user sees.
+#[derive(Parser)]
+#[command(name = "gaugeway-sim", version, arg_required_else_help = true)]
+pub(crate) struct Command {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Serve an OpenAI-compatible API until Ctrl-C or SIGTERM.
+    ///
+    /// A request may say how it shall go with the header `x-sim-plan`: ok, no_usage, reset, out_of_memory, abort:K,
+    /// truncate:K, stall:K:MS, error_in_stream:K[:SHAPE] or http:STATUS[:CODE], where K counts generated events.
+    /// `x-sim-output: N` fixes the number of output tokens, `x-sim-id: ID` names the request in the truth.
+    Serve(Serve),
+    /// Put load on a server and print what its users saw.
+    Load(Box<Load>),
+}
+
+#[derive(Args)]
+struct Serve {
+    /// The address to listen on; port 0 takes a free one, which is printed.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8000")]
+    listen: SocketAddr,
+    /// With a request's id, decides its timing and length.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Write one JSON line per finished request to this file. It is emptied first.
+    #[arg(long, value_name = "FILE")]
+    truth: Option<PathBuf>,
+    /// Serve the models of this TOML file (`[[model]]` tables) instead of the built-in ones.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Load {
+    /// The server or gateway, as http://HOST[:PORT][/PREFIX].
+    #[arg(long)]
+    url: Url,
+    /// Requests in flight, each on a connection of its own.
+    #[arg(long, value_name = "N", default_value = "8")]
+    concurrency: NonZeroU32,
+    #[command(flatten)]
+    until: UntilArgs,
+    /// Decides every request. Two runs against one server need two seeds.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Models of the simulator to ask for, in equal shares. Without it, the built-in ones.
+    #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
+    models: Vec<String>,
+    /// Ask a real server for this model. It is sent no header of ours, and `--mix` can only be of ok and abort.
+    #[arg(long, value_name = "NAME", conflicts_with = "models")]
+    model: Option<String>,
+    /// How requests go: weights of ok, no_usage, abort, truncate, stall, error_in_stream, http, reset, out_of_memory,
+    /// or of full plans such as http:429:insufficient_quota.
+    #[arg(long, value_name = "PLAN=WEIGHT,…", default_value = "ok=1")]
+    mix: Mix,
+    /// APIs to ask, in equal shares.
+    #[arg(long, value_name = "API,…", value_delimiter = ',', default_value = "chat")]
+    apis: Vec<ApiName>,
+    /// The share of requests that ask for a stream, 0 to 1.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.9)]
+    stream_share: f64,
+    /// The share of streams that ask for usage, 0 to 1.
+    #[arg(long, value_name = "SHARE", default_value_t = 1.0)]
+    include_usage_share: f64,
+    /// The share of chats that offer a tool, 0 to 1. [default: 0.1, with --model 0]
+    #[arg(long, value_name = "SHARE")]
+    tool_share: Option<f64>,
+    /// Words of every prompt. [default: 20 to 400]
+    #[arg(long, value_name = "N")]
+    prompt_words: Option<u32>,
+    /// The most output tokens of an answer. [default: 96]
+    #[arg(long, value_name = "N")]
+    max_tokens: Option<NonZeroU32>,
+    /// Seconds over which the workers start.
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+    ramp: f64,
+    /// Seconds after which a request has failed.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120.0)]
+    timeout: f64,
+    /// Write the summary as JSON to this file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write one JSON line per request to this file.
+    #[arg(long, value_name = "FILE.jsonl")]
+    requests_out: Option<PathBuf>,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct UntilArgs {
+    /// Stop after this many requests.
+    #[arg(long, value_name = "N")]
+    requests: Option<u64>,
+    /// Start no new requests after this many seconds.
+    #[arg(long, value_name = "S")]
+    seconds: Option<f64>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ApiName {
+    Chat,
+    Completions,
+    Embeddings,
+}
+
+impl From<ApiName> for Api {
+    fn from(name: ApiName) -> Self {
+        match name {
+            ApiName::Chat => Self::Chat,
+            ApiName::Completions => Self::Completions,
+            ApiName::Embeddings => Self::Embeddings,
+        }
+    }
+}
+
+/// Does what was asked. An error is a sentence for the user.
+pub(crate) fn run(command: Command) -> Result<(), String> {
+    match command.verb {
+        Verb::Serve(args) => serve(args),
+        Verb::Load(args) => put_load(*args),
+    }
+}
+
+/// Says why nothing was done. A closed stderr leaves nobody to tell.
+pub(crate) fn complain(reason: &str) {
+    let _closed = writeln!(io::stderr(), "gaugeway-sim: {reason}");
+}
+
+/// Prints a line for the user or the script that started us.
+fn say(line: &str) -> Result<(), String> {
+    writeln!(io::stdout(), "{line}").map_err(|error| format!("cannot write to stdout: {error}"))
+}
+
+fn serve(args: Serve) -> Result<(), String> {
+    let mut config = ServerConfig {
+        listen: args.listen,
+        seed: args.seed,
+        truth_file: args.truth,
+        // Nobody can ask a process for them.
+        truth_kept: 0,
+        ..ServerConfig::default()
+    };
+    if let Some(path) = &args.config {
+        config.models = ServerConfig::read_models(path).map_err(|error| error.to_string())?;
+    }
+    // Before the address is known to anybody: whoever reads it may send the signal at once.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot wait for signals: {error}"))?;
+    runtime.block_on(async {
+        let told = signalled().map_err(|error| format!("cannot wait for signals: {error}"))?;
+        let server = Server::start(config).map_err(|error| error.to_string())?;
+        say(&format!("listening on http://{}", server.addr()))?;
+        told.await;
+        server.shutdown();
+        Ok(())
+    })
+}
+
+/// Resolves when the process is told to end.
+fn signalled() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupted.recv() => {}
+            _ = terminated.recv() => {}
+        }
+    })
+}
+
+fn put_load(args: Load) -> Result<(), String> {
+    let config = load_config(&args)?;
+    let mut out = args.requests_out.as_deref().map(Lines::create).transpose()?;
+    let bar = progress(config.until);
+    let done = |observation: &Observation| {
+        match config.until {
+            Until::Requests(_) => bar.inc(1),
+            Until::Elapsed(time) => bar.set_position(bar.elapsed().min(time).as_secs()),
+        }
+        if let Some(lines) = &mut out {
+            lines.write(observation);
+        }
+    };
+    let report = load::run(&config, done).map_err(|error| error.to_string())?;
+    bar.finish_and_clear();
+    out.map(Lines::finish).transpose()?;
+    if let Some(path) = &args.json {
+        write_summary(path, &report)?;
+    }
+    say(&report.to_string())
+}
+
+fn load_config(args: &Load) -> Result<LoadConfig, String> {
+    let seconds = |key: &str, value: f64| {
+        Duration::try_from_secs_f64(value).map_err(|error| format!("--{key} {value}: {error}"))
+    };
+    let until = match (args.until.requests, args.until.seconds) {
+        (Some(requests), _) => Until::Requests(requests),
+        (None, Some(value)) => Until::Elapsed(seconds("seconds", value)?),
+        (None, None) => return Err("give --requests or --seconds".to_owned()),
+    };
+    let models = match &args.model {
+        Some(model) => vec![model.clone()],
+        None if !args.models.is_empty() => args.models.clone(),
+        None => ModelProfile::catalogue().into_iter().map(|model| model.name).collect(),
+    };
+    let base = LoadConfig::new(args.url.clone(), models);
+    let sim = args.model.is_none();
+    Ok(LoadConfig {
+        concurrency: args.concurrency,
+        until,
+        seed: args.seed,
+        apis: args.apis.iter().copied().map(Api::from).collect(),
+        mix: args.mix.clone(),
+        stream_share: args.stream_share,
+        include_usage_share: args.include_usage_share,
+        tool_share: args.tool_share.unwrap_or(if sim { base.tool_share } else { 0.0 }),
+        prompt_words: args.prompt_words.map_or(base.prompt_words, |words| words..=words),
+        output_tokens: match args.max_tokens.map(NonZeroU32::get) {
+            Some(most) => (*base.output_tokens.start()).min(most)..=most,
+            None => base.output_tokens,
+        },
+        sim,
+        ramp: seconds("ramp", args.ramp)?,
+        timeout: seconds("timeout", args.timeout)?,
+        ..base
+    })
+}
+
+/// A bar on stderr where somebody can see it.
+fn progress(until: Until) -> ProgressBar {
+    let (length, unit) = match until {
+        Until::Requests(requests) => (requests, "requests"),
+        Until::Elapsed(time) => (time.as_secs(), "s"),
+    };
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let template = format!("{{bar:40}} {{pos}}/{{len}} {unit}  {{elapsed}}");
+    let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(length).with_style(style)
+}
+
+/// A file of JSON lines. The first error is kept for the end, because the load goes on meanwhile.
+struct Lines {
+    path: PathBuf,
+    out: io::Result<BufWriter<File>>,
+}
+
+impl Lines {
+    fn create(path: &Path) -> Result<Self, String> {
+        let file = File::create(path).map_err(|error| cannot_write(path, &error))?;
+        Ok(Self { path: path.to_owned(), out: Ok(BufWriter::new(file)) })
+    }
+
+    fn write(&mut self, observation: &Observation) {
+        if let Ok(out) = &mut self.out {
+            let written = serde_json::to_writer(&mut *out, observation)
+                .map_err(io::Error::from)
+                .and_then(|()| out.write_all(b"\n"));
+            if let Err(error) = written {
+                self.out = Err(error);
+            }
+        }
+    }
+
+    fn finish(self) -> Result<(), String> {
+        let flushed = self.out.and_then(|mut out| out.flush());
+        flushed.map_err(|error| cannot_write(&self.path, &error))
+    }
+}
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    elapsed_seconds: f64,
+    requests: usize,
+    models: &'a [ModelReport],
+}
+
+fn write_summary(path: &Path, report: &Report) -> Result<(), String> {
+    let summary = Summary {
+        elapsed_seconds: report.elapsed.as_secs_f64(),
+        requests: report.observations.len(),
+        models: &report.models,
+    };
+    let json = serde_json::to_vec_pretty(&summary).map_err(|error| error.to_string())?;
+    std::fs::write(path, json).map_err(|error| cannot_write(path, &error))
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> String {
+    format!("cannot write {}: {error}", path.display())
+}

@@ -1,0 +1,314 @@
+//! A whole streamed answer as data: which event is due when.
+//!
+//! Deadlines are offsets from the moment the request was received, worked out before the first byte is sent, so a
+//! late event does not push back those that follow it.
+
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use crate::fault::StreamFault;
+use crate::outcome::Mode;
+use crate::plan::Plan;
+use crate::profile::{MAX_OUTPUT_TOKENS, ModelProfile, Style};
+use crate::served::Usage;
+
+/// How long the last token of an answer is held back from a client that announced its abort, so that a busy
+/// machine cannot turn the abort into a success.
+pub const ABORT_GRACE: Duration = Duration::from_secs(10);
+
+/// What a generated event holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channel {
+    /// Words of the answer.
+    Text,
+    /// Words of the reasoning that precedes it.
+    Reasoning,
+    /// The name of the tool that is called.
+    ToolName,
+    /// A piece of the tool call's arguments.
+    ToolArguments,
+}
+
+/// Why generation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// The model was done.
+    Stop,
+    /// The request's token limit.
+    Length,
+    /// The model called a tool.
+    ToolCalls,
+}
+
+impl Finish {
+    /// The spelling on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Length => "length",
+            Self::ToolCalls => "tool_calls",
+        }
+    }
+}
+
+/// One event of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The role, with nothing generated.
+    Role,
+    /// Something generated.
+    Generated {
+        /// What kind of thing.
+        channel: Channel,
+        /// The number of its first token in the answer, from 0.
+        index: u32,
+        /// Tokens in it, at least 1.
+        tokens: u32,
+        /// The finish reason, where it shares the event with the last token.
+        finish: Option<Finish>,
+    },
+    /// The finish reason by itself.
+    Finish(Finish),
+    /// The token counts.
+    Usage(Usage),
+    /// An error.
+    Fault(StreamFault, Usage),
+    /// `[DONE]`.
+    Done,
+    /// No event: the connection is cut.
+    Cut,
+}
+
+/// An event and when it is due, counted from the moment the request was received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// When.
+    pub at: Duration,
+    /// What.
+    pub event: Event,
+}
+
+/// What a request asks for, as far as the answer depends on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// Streamed or in one piece.
+    pub mode: Mode,
+    /// `stream_options.include_usage`.
+    pub include_usage: bool,
+    /// Whether it offers tools. The simulated model always calls one that is offered.
+    pub tools: bool,
+    /// The most output tokens it wants.
+    pub max_tokens: Option<u32>,
+    /// The exact number of output tokens ([`OUTPUT_HEADER`](crate::plan::OUTPUT_HEADER)).
+    pub exact_tokens: Option<u32>,
+    /// Tokens of its prompt.
+    pub input_tokens: u32,
+}
+
+/// Everything about one answer that is decided before it starts.
+#[derive(Debug)]
+pub struct Answer {
+    /// What the server states, where it states usage.
+    pub usage: Usage,
+    /// Tokens that are generated but never shown: the reasoning of a hosted model.
+    pub hidden_tokens: u32,
+    /// Tokens that are shown as reasoning.
+    pub reasoning_tokens: u32,
+    /// Tokens that are shown as answer or tool call.
+    pub answer_tokens: u32,
+    /// Whether it calls a tool.
+    pub calls_tool: bool,
+    /// Why it ends.
+    pub finish: Finish,
+    /// Time to the first token, shown or hidden.
+    prefill: Duration,
+    /// Draws the gaps between tokens.
+    gaps: StdRng,
+}
+
+impl Answer {
+    /// Decides the answer to one request. The same seed gives the same answer.
+    pub fn draw(profile: &ModelProfile, ask: &Ask, seed: u64) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let drawn = rng.random_range(profile.output_range());
+        let limit = ask.max_tokens.unwrap_or(MAX_OUTPUT_TOKENS).min(MAX_OUTPUT_TOKENS);
+        let output = ask.exact_tokens.unwrap_or(drawn).min(limit).max(1);
+        // At least one token is answer: a model that only reasons is a fault of its own.
+        let reasoning = portion(output, profile.reasoning_share).min(output - 1);
+        let hides = profile.style == Style::OpenAi;
+        Self {
+            usage: Usage {
+                input: ask.input_tokens.into(),
+                output: output.into(),
+                cached: (profile.cached_share > 0.0)
+                    .then(|| portion(ask.input_tokens, profile.cached_share).into()),
+                reasoning: (profile.reasoning_share > 0.0).then(|| reasoning.into()),
+            },
+            hidden_tokens: if hides { reasoning } else { 0 },
+            reasoning_tokens: if hides { 0 } else { reasoning },
+            answer_tokens: output - reasoning,
+            calls_tool: ask.tools,
+            finish: match (ask.max_tokens, ask.tools) {
+                (Some(max), _) if max <= output => Finish::Length,
+                (_, true) => Finish::ToolCalls,
+                (_, false) => Finish::Stop,
+            },
+            prefill: draw_prefill(profile, &mut rng),
+            gaps: rng,
+        }
+    }
+
+    /// The same request to an embedding model: the prompt is read, nothing is generated.
+    pub fn without_output(self) -> Self {
+        let usage = Usage { output: 0, reasoning: None, ..self.usage };
+        Self { usage, hidden_tokens: 0, reasoning_tokens: 0, answer_tokens: 0, ..self }
+    }
+
+    /// When a unary answer is due: once its last token exists.
+    pub fn ready_at(mut self, profile: &ModelProfile) -> Duration {
+        let tokens = self.hidden_tokens + self.reasoning_tokens + self.answer_tokens;
+        (1..tokens).fold(self.prefill, |at, _| at + self.gap(profile))
+    }
+
+    fn gap(&mut self, profile: &ModelProfile) -> Duration {
+        let swing = profile.gap_jitter;
+        profile.mean_gap().mul_f64(self.gaps.random_range(1.0 - swing..=1.0 + swing))
+    }
+
+    /// The stream's events under a plan, in order.
+    pub fn script(self, profile: &ModelProfile, ask: &Ask, plan: Plan) -> Vec<Step> {
+        let (finish, usage) = (self.finish, self.usage);
+        let mut steps = self.generated(profile);
+        if let Plan::Stall { after, pause } = plan {
+            delay(&mut steps, after, pause);
+        }
+        if let Plan::Abort { .. } = plan {
+            let before_last = steps.len().saturating_sub(1);
+            delay(&mut steps, u32::try_from(before_last).unwrap_or(u32::MAX), ABORT_GRACE);
+        }
+        let role_at = match (profile.style, steps.first()) {
+            (Style::Vllm | Style::LlamaCpp, Some(first)) => first.at,
+            (Style::OpenAi, _) | (_, None) => Duration::ZERO,
+        };
+        let tail = match plan {
+            Plan::Truncate { after } => {
+                let at = cut(&mut steps, after);
+                vec![Step { at, event: Event::Cut }]
+            }
+            Plan::ErrorInStream { after, shape } => {
+                let shape = shape.unwrap_or(StreamFault::of_style(profile.style));
+                let at = cut(&mut steps, after);
+                let sent = generated_tokens(&steps);
+                let mut tail =
+                    vec![Step { at, event: Event::Fault(shape, Usage { output: sent, ..usage }) }];
+                tail.extend(shape.then_done().then_some(Step { at, event: Event::Done }));
+                tail
+            }
+            Plan::Ok
+            | Plan::NoUsage
+            | Plan::Abort { .. }
+            | Plan::Stall { .. }
+            | Plan::Http(_)
+            | Plan::Reset => {
+                let at = steps.last().map_or(role_at, |last| last.at);
+                let mut tail = Vec::new();
+                match (profile.style, steps.last_mut().map(|step| &mut step.event)) {
+                    (Style::Vllm, Some(Event::Generated { finish: shared, .. })) => {
+                        *shared = Some(finish);
+                    }
+                    _ => tail.push(Event::Finish(finish)),
+                }
+                if ask.include_usage && plan != Plan::NoUsage {
+                    tail.push(Event::Usage(usage));
+                }
+                tail.push(Event::Done);
+                tail.into_iter().map(|event| Step { at, event }).collect()
+            }
+        };
+        let role = Step { at: role_at, event: Event::Role };
+        std::iter::once(role).chain(steps).chain(tail).collect()
+    }
+
+    /// The generated events of an undisturbed answer.
+    fn generated(mut self, profile: &ModelProfile) -> Vec<Step> {
+        let mut at = self.prefill;
+        for _ in 0..self.hidden_tokens {
+            at += self.gap(profile);
+        }
+        let answer_end = self.reasoning_tokens + self.answer_tokens;
+        let mut steps = Vec::new();
+        let mut index = 0;
+        while index < answer_end {
+            let (channel, channel_end) = match index {
+                _ if index < self.reasoning_tokens => (Channel::Reasoning, self.reasoning_tokens),
+                _ if !self.calls_tool => (Channel::Text, answer_end),
+                _ if index == self.reasoning_tokens => (Channel::ToolName, index + 1),
+                _ => (Channel::ToolArguments, answer_end),
+            };
+            let tokens = profile.tokens_per_event.min(channel_end - index);
+            // The first event waits for prefill alone; every other token costs one gap.
+            let gaps = if index == 0 { tokens - 1 } else { tokens };
+            for _ in 0..gaps {
+                at += self.gap(profile);
+            }
+            steps.push(Step { at, event: Event::Generated { channel, index, tokens, finish: None } });
+            index += tokens;
+        }
+        steps
+    }
+}
+
+/// Pushes back every step after the first `after`.
+fn delay(steps: &mut [Step], after: u32, pause: Duration) {
+    let after = usize::try_from(after).unwrap_or(usize::MAX);
+    for step in steps.iter_mut().skip(after) {
+        step.at += pause;
+    }
+}
+
+/// Keeps the first `after` events, and never all of them: the answer is to stay unfinished. Returns when the next
+/// one would have been due.
+fn cut(steps: &mut Vec<Step>, after: u32) -> Duration {
+    let keep = usize::try_from(after).unwrap_or(usize::MAX).min(steps.len().saturating_sub(1));
+    let at = steps.get(keep).map_or(Duration::ZERO, |step| step.at);
+    steps.truncate(keep);
+    at
+}
+
+fn generated_tokens(steps: &[Step]) -> u64 {
+    let tokens = |step: &Step| match step.event {
+        Event::Generated { tokens, .. } => u64::from(tokens),
+        Event::Role
+        | Event::Finish(_)
+        | Event::Usage(_)
+        | Event::Fault(..)
+        | Event::Done
+        | Event::Cut => 0,
+    };
+    steps.iter().map(tokens).sum()
+}
+
+/// A shifted exponential: the mean and the deviation that were asked for, and prefill's long tail to the right.
+fn draw_prefill(profile: &ModelProfile, rng: &mut StdRng) -> Duration {
+    // Without this cap one request in a thousand would wait for seven deviations and more.
+    const LONGEST_TAIL: f64 = 5.0;
+    let uniform: f64 = rng.random();
+    let tail = (-(1.0 - uniform).ln()).min(LONGEST_TAIL);
+    let millis = profile.ttft_ms + profile.ttft_jitter_ms * (tail - 1.0);
+    Duration::from_secs_f64(millis.max(0.0) / 1000.0)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share is 0 to 1, so the product lies between 0 and a u32"
+)]
+fn portion(whole: u32, share: f64) -> u32 {
+    (f64::from(whole) * share).round() as u32
+}
+
+#[cfg(test)]
+#[path = "script/tests.rs"]
+mod tests;
