@@ -258,7 +258,8 @@ fn progress(until: Until) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let template = format!("{{bar:40}} {{pos}}/{{len}} {unit}  {{elapsed}}");
-    let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style =
+        ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(length).with_style(style)
 }
 

@@ -12,11 +12,11 @@ pub use mix::Mix;
 pub use report::{ModelReport, Report};
 pub use request::RequestPlan;
 
+use std::cell::Cell;
 use std::io;
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::rc::Rc;
-use std::cell::Cell;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -140,7 +140,9 @@ impl FromStr for Url {
         let wrong = |reason| format!("`{text}`: {reason}");
         let uri: hyper::Uri = text.parse().map_err(|error| wrong(format!("{error}")))?;
         if uri.scheme_str() != Some("http") {
-            return Err(wrong("the URL must begin with http://; https is not spoken here".to_owned()));
+            return Err(wrong(
+                "the URL must begin with http://; https is not spoken here".to_owned(),
+            ));
         }
         let host = uri.host().ok_or_else(|| wrong("there is no host".to_owned()))?;
         Ok(Self {

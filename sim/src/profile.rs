@@ -145,16 +145,8 @@ impl ModelProfile {
             ),
             (share(self.reasoning_share), "reasoning_share", "must be 0 to 1"),
             (share(self.cached_share), "cached_share", "must be 0 to 1"),
-            (
-                (1..=1024).contains(&self.tokens_per_event),
-                "tokens_per_event",
-                "must be 1 to 1024",
-            ),
-            (
-                (1..=65_536).contains(&self.bytes_per_token),
-                "bytes_per_token",
-                "must be 1 to 65536",
-            ),
+            ((1..=1024).contains(&self.tokens_per_event), "tokens_per_event", "must be 1 to 1024"),
+            ((1..=65_536).contains(&self.bytes_per_token), "bytes_per_token", "must be 1 to 65536"),
         ];
         match rules.into_iter().find(|(holds, ..)| !holds) {
             Some((_, key, rule)) => Err(format!("model `{}`: {key} {rule}", self.name)),

@@ -160,9 +160,9 @@ impl Answer {
         }
     }
 
-    /// The same request to an embedding model: the prompt is read, nothing is generated.
+    /// The same request to an embedding model: the prompt is read, nothing is generated, and usage has no details.
     pub fn without_output(self) -> Self {
-        let usage = Usage { output: 0, reasoning: None, ..self.usage };
+        let usage = Usage { input: self.usage.input, ..Usage::default() };
         Self { usage, hidden_tokens: 0, reasoning_tokens: 0, answer_tokens: 0, ..self }
     }
 
@@ -253,7 +253,10 @@ impl Answer {
             for _ in 0..gaps {
                 at += self.gap(profile);
             }
-            steps.push(Step { at, event: Event::Generated { channel, index, tokens, finish: None } });
+            steps.push(Step {
+                at,
+                event: Event::Generated { channel, index, tokens, finish: None },
+            });
             index += tokens;
         }
         steps

@@ -70,7 +70,8 @@ impl ServerConfig {
     pub fn read_models(path: &Path) -> Result<Vec<ModelProfile>, StartError> {
         let describe = |reason: String| StartError::Config(format!("{}: {reason}", path.display()));
         let text = std::fs::read_to_string(path).map_err(|error| describe(error.to_string()))?;
-        let file: ModelsFile = toml::from_str(&text).map_err(|error| describe(error.to_string()))?;
+        let file: ModelsFile =
+            toml::from_str(&text).map_err(|error| describe(error.to_string()))?;
         Ok(file.model)
     }
 
@@ -171,6 +172,11 @@ impl Server {
         self.ledger.dropped()
     }
 
+    /// The most requests that were in progress at one time.
+    pub fn most_at_once(&self) -> usize {
+        self.ledger.peak()
+    }
+
     /// Waits until no request is in progress. Returns whether that happened within `patience`.
     pub fn settle(&self, patience: Duration) -> bool {
         self.ledger.settle(patience)
@@ -206,7 +212,11 @@ fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-async fn accept(listener: TcpListener, upstream: Arc<Upstream>, mut stopped: oneshot::Receiver<()>) {
+async fn accept(
+    listener: TcpListener,
+    upstream: Arc<Upstream>,
+    mut stopped: oneshot::Receiver<()>,
+) {
     // Out of files or memory: the pending connection stays in the queue and accept would fail at once again.
     const BREATHER: Duration = Duration::from_millis(20);
     loop {

@@ -5,8 +5,8 @@
 mod error;
 mod text;
 
-pub use error::{error_body, unknown_model};
 use error::fault_event;
+pub use error::{error_body, unknown_model};
 pub use text::token;
 
 use std::fmt::Write as _;
@@ -70,9 +70,7 @@ impl StreamWriter {
         let id = quote(&format!("{prefix}-{id}"));
         let model = quote(&profile.name);
         let extra = match profile.style {
-            Style::OpenAi => {
-                r#""service_tier":"default","system_fingerprint":"fp_51db84afab","#
-            }
+            Style::OpenAi => r#""service_tier":"default","system_fingerprint":"fp_51db84afab","#,
             Style::Vllm => "",
             Style::LlamaCpp => r#""system_fingerprint":"b9000-51db84af","#,
         };
@@ -132,7 +130,13 @@ impl StreamWriter {
         }
     }
 
-    fn generated(&self, channel: Channel, index: u32, tokens: u32, finish: Option<Finish>) -> String {
+    fn generated(
+        &self,
+        channel: Channel,
+        index: u32,
+        tokens: u32,
+        finish: Option<Finish>,
+    ) -> String {
         let text = quote(&text::tokens(index, tokens, self.bytes_per_token));
         let reasoning_key = match self.style {
             Style::Vllm => "reasoning",
@@ -226,8 +230,7 @@ pub fn unary_body(
     };
     let id = quote(&format!("{prefix}-{id}"));
     let finish = answer.finish.as_str();
-    let usage =
-        usage.map_or(String::new(), |usage| format!(r#","usage":{}"#, usage_json(usage)));
+    let usage = usage.map_or(String::new(), |usage| format!(r#","usage":{}"#, usage_json(usage)));
     format!(
         r#"{{"id":{id},"object":"{object}","created":{unix_seconds},"model":{model},"choices":[{{"index":0,{result},"logprobs":null,"finish_reason":"{finish}"}}]{usage}}}"#
     )
@@ -236,7 +239,9 @@ pub fn unary_body(
 /// The answer to `GET /v1/models`.
 pub fn models_body<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let models: Vec<_> = names
-        .map(|name| format!(r#"{{"id":{},"object":"model","owned_by":"gaugeway-sim"}}"#, quote(name)))
+        .map(|name| {
+            format!(r#"{{"id":{},"object":"model","owned_by":"gaugeway-sim"}}"#, quote(name))
+        })
         .collect();
     format!(r#"{{"object":"list","data":[{}]}}"#, models.join(","))
 }

@@ -47,7 +47,8 @@ impl ErrorWords {
 
     /// What the words alone give away, whatever the status.
     fn by_words(&self) -> Option<ErrorClass> {
-        let context = ["maximum context length", "context size", "context window", "prompt is too long"];
+        let context =
+            ["maximum context length", "context size", "context window", "prompt is too long"];
         let code = match self.code.as_str() {
             "context_length_exceeded" => Some(ErrorClass::ContextLength),
             "insufficient_quota" => Some(ErrorClass::QuotaExceeded),
@@ -142,9 +143,13 @@ mod tests {
     fn the_gateways_own_words_are_understood() {
         for (reason, class) in [
             ("reset reason: connection termination", ErrorClass::UpstreamReset),
-            ("reset reason: remote connection failure, transport failure reason: delayed connect error", ErrorClass::ConnectFailure),
+            (
+                "reset reason: remote connection failure, transport failure reason: delayed connect error",
+                ErrorClass::ConnectFailure,
+            ),
         ] {
-            let body = format!("upstream connect error or disconnect/reset before headers. {reason}");
+            let body =
+                format!("upstream connect error or disconnect/reset before headers. {reason}");
             assert_eq!(of_answer(503, &ErrorWords::from_body(body.as_bytes())), class);
         }
     }

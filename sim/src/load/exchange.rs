@@ -106,7 +106,8 @@ async fn connect(url: &Url) -> Option<Connection> {
 async fn read(mut response: Response<Incoming>, plan: &RequestPlan, watch: &mut Watch) -> Stop {
     let status = response.status().as_u16();
     watch.status = Some(status);
-    let content_type = response.headers().get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+    let content_type =
+        response.headers().get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
     let streamed = status == 200 && content_type.starts_with(b"text/event-stream");
     let leave_after = match plan.plan {
         Plan::Abort { after } if streamed => Some(u64::from(after)),

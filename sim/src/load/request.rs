@@ -108,7 +108,18 @@ fn draw_range(range: &RangeInclusive<u32>, rng: &mut StdRng) -> u32 {
 /// A prompt of so many words; also a sensible one for a real model.
 fn prompt(words: u32) -> String {
     const QUESTION: [&str; 12] = [
-        "Tell", "me", "a", "long", "story", "about", "a", "river,", "a", "gate", "and", "\"time\".",
+        "Tell",
+        "me",
+        "a",
+        "long",
+        "story",
+        "about",
+        "a",
+        "river,",
+        "a",
+        "gate",
+        "and",
+        "\"time\".",
     ];
     let count = usize::try_from(words).unwrap_or(usize::MAX);
     QUESTION.iter().copied().cycle().take(count).collect::<Vec<_>>().join(" ")
@@ -129,7 +140,8 @@ mod tests {
 
     #[test]
     fn a_seed_decides_every_request() {
-        let plans = |seed| (0..200).map(|i| RequestPlan::draw(&config(seed), i)).collect::<Vec<_>>();
+        let plans =
+            |seed| (0..200).map(|i| RequestPlan::draw(&config(seed), i)).collect::<Vec<_>>();
         assert_eq!(plans(5), plans(5));
         let plans_only = |seed| plans(seed).into_iter().map(|plan| plan.plan).collect::<Vec<_>>();
         assert_ne!(plans_only(5), plans_only(6));

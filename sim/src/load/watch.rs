@@ -247,7 +247,9 @@ impl Choice {
             says_something(&delta.content)
                 || says_something(&delta.refusal)
                 || delta.tool_calls.iter().filter_map(|call| call.function.as_ref()).any(
-                    |function| says_something(&function.name) || says_something(&function.arguments),
+                    |function| {
+                        says_something(&function.name) || says_something(&function.arguments)
+                    },
                 )
         });
         in_delta || says_something(&self.text)

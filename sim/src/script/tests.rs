@@ -71,7 +71,11 @@ fn a_stream_ends_as_its_plan_says() {
     let so_far = Usage { output: 4, ..usage };
     let error = |shape| Plan::ErrorInStream { after: 4, shape };
     for (plan, style, expected) in [
-        (Plan::Ok, Style::OpenAi, (20, vec![Event::Done, Event::Usage(usage), Event::Finish(Finish::Stop)])),
+        (
+            Plan::Ok,
+            Style::OpenAi,
+            (20, vec![Event::Done, Event::Usage(usage), Event::Finish(Finish::Stop)]),
+        ),
         (Plan::Ok, Style::Vllm, (20, vec![Event::Done, Event::Usage(usage)])),
         (Plan::NoUsage, Style::Vllm, (20, vec![Event::Done])),
         (Plan::Truncate { after: 4 }, Style::Vllm, (4, vec![Event::Cut])),

@@ -64,7 +64,11 @@ impl Upstream {
                 Ok(plain(200, JSON, body))
             }
             (&Method::GET, "/health", _) => Ok(plain(200, JSON, "{\"status\":\"ok\"}")),
-            _ => Ok(plain(404, JSON, r#"{"error":{"message":"There is no such path.","type":"invalid_request_error","param":null,"code":"unknown_url"}}"#)),
+            _ => Ok(plain(
+                404,
+                JSON,
+                r#"{"error":{"message":"There is no such path.","type":"invalid_request_error","param":null,"code":"unknown_url"}}"#,
+            )),
         }
     }
 
@@ -77,7 +81,9 @@ impl Upstream {
         let headers = request.headers();
         let plan = match header(headers, PLAN_HEADER).map_or(Ok(Plan::Ok), str::parse) {
             Ok(plan) => plan,
-            Err(reason) => return Ok(plain(400, JSON, invalid(&format!("{PLAN_HEADER}: {reason}")))),
+            Err(reason) => {
+                return Ok(plain(400, JSON, invalid(&format!("{PLAN_HEADER}: {reason}"))));
+            }
         };
         let exact_tokens = header(headers, OUTPUT_HEADER).and_then(|text| text.parse().ok());
         let id = header(headers, ID_HEADER).map(str::to_owned);
@@ -164,7 +170,12 @@ fn fail(entry: Entry, fault: HttpFault, profile: &ModelProfile) -> Response<Repl
     refuse(entry, fault.status(), content_type, body)
 }
 
-fn refuse(mut entry: Entry, status: u16, content_type: &'static str, body: String) -> Response<Reply> {
+fn refuse(
+    mut entry: Entry,
+    status: u16,
+    content_type: &'static str,
+    body: String,
+) -> Response<Reply> {
     entry.status(status);
     let reply = WholeReply::recorded(body, entry, Sent::Error);
     response(status, content_type, Reply::Whole(reply))
@@ -186,7 +197,9 @@ fn response(status: u16, content_type: &'static str, reply: Reply) -> Response<R
 
 fn invalid(message: &str) -> String {
     let message = serde_json::Value::from(message);
-    format!(r#"{{"error":{{"message":{message},"type":"invalid_request_error","param":null,"code":null}}}}"#)
+    format!(
+        r#"{{"error":{{"message":{message},"type":"invalid_request_error","param":null,"code":null}}}}"#
+    )
 }
 
 /// FNV-1a: the same on every machine and in every version, which the standard hasher does not promise.

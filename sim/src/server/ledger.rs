@@ -27,6 +27,7 @@ struct Pages {
     kept: usize,
     dropped: u64,
     in_progress: usize,
+    peak: usize,
     arrived: u64,
     closing: bool,
     file: Option<BufWriter<File>>,
@@ -49,6 +50,7 @@ impl Ledger {
             kept,
             dropped: 0,
             in_progress: 0,
+            peak: 0,
             arrived: 0,
             closing: false,
             file,
@@ -69,6 +71,10 @@ impl Ledger {
         self.pages().dropped
     }
 
+    pub(super) fn peak(&self) -> usize {
+        self.pages().peak
+    }
+
     /// From now on an answer that stops early was cut by the server.
     pub(super) fn close(&self) {
         self.pages().closing = true;
@@ -85,6 +91,7 @@ impl Ledger {
     pub(super) fn open(self: &Arc<Self>, arrival: Arrival) -> Entry {
         let mut pages = self.pages();
         pages.in_progress += 1;
+        pages.peak = pages.peak.max(pages.in_progress);
         pages.arrived += 1;
         let id = arrival.id.unwrap_or_else(|| format!("anonymous-{}", pages.arrived));
         drop(pages);

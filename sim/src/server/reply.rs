@@ -162,3 +162,7 @@ impl PacedReply {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "reply/tests.rs"]
+mod tests;

@@ -44,7 +44,10 @@ impl RequestBody<'_> {
         let texts = contents.chain(&self.prompt).chain(&self.input);
         Ask {
             mode: if self.stream { Mode::Stream } else { Mode::Unary },
-            include_usage: self.stream_options.as_ref().is_some_and(|options| options.include_usage),
+            include_usage: self
+                .stream_options
+                .as_ref()
+                .is_some_and(|options| options.include_usage),
             tools: !self.tools.is_empty(),
             max_tokens: self.max_completion_tokens.or(self.max_tokens),
             exact_tokens,
@@ -56,10 +59,10 @@ impl RequestBody<'_> {
 /// The simulated tokenizer: a word is a token. Both sides can count that without a vocabulary.
 fn words(value: &Value) -> u32 {
     match value {
-        Value::String(text) => {
-            u32::try_from(text.split_whitespace().count()).unwrap_or(u32::MAX)
+        Value::String(text) => u32::try_from(text.split_whitespace().count()).unwrap_or(u32::MAX),
+        Value::Array(parts) => {
+            parts.iter().fold(0, |sum: u32, part| sum.saturating_add(words(part)))
         }
-        Value::Array(parts) => parts.iter().fold(0, |sum: u32, part| sum.saturating_add(words(part))),
         Value::Object(part) => part.get("text").map_or(0, words),
         Value::Number(_) => 1,
         Value::Null | Value::Bool(_) => 0,
@@ -78,7 +81,10 @@ mod tests {
     fn prompts_of_every_api_are_counted() {
         for (body, tokens) in [
             (r#"{"model":"m","messages":[{"role":"user","content":"one two three"}]}"#, 3),
-            (r#"{"model":"m","messages":[{"content":[{"type":"text","text":"one two"}]},{"content":null}]}"#, 2),
+            (
+                r#"{"model":"m","messages":[{"content":[{"type":"text","text":"one two"}]},{"content":null}]}"#,
+                2,
+            ),
             (r#"{"model":"m","prompt":"one two"}"#, 2),
             (r#"{"model":"m","prompt":[7,8,9]}"#, 3),
             (r#"{"model":"m","input":["one","two three"]}"#, 3),

@@ -2,8 +2,8 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use super::*;
-use crate::served::ServedEnd;
 use crate::Mode;
+use crate::served::ServedEnd;
 
 fn start() -> Server {
     let models = vec![ModelProfile {
@@ -20,8 +20,11 @@ fn start() -> Server {
 fn raw(server: &Server, head: &str, body: &str) -> String {
     let mut socket = TcpStream::connect(server.addr()).unwrap();
     let length = body.len();
-    write!(socket, "{head}\r\nhost: sim\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}")
-        .unwrap();
+    write!(
+        socket,
+        "{head}\r\nhost: sim\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
     let mut answer = String::new();
     socket.read_to_string(&mut answer).unwrap();
     answer
@@ -45,13 +48,21 @@ fn an_answer_is_written_down_as_it_was_sent() {
     let body = r#"{"model":"m","stream":true,"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"one two"}]}"#;
     let answer = raw(&server, CHAT, body);
     assert!(answer.contains("content-type: text/event-stream"), "{answer}");
-    assert!(answer.contains(r#""usage":{"prompt_tokens":2,"completion_tokens":3,"total_tokens":5}"#));
+    assert!(
+        answer.contains(r#""usage":{"prompt_tokens":2,"completion_tokens":3,"total_tokens":5}"#)
+    );
     assert!(answer.contains("data: [DONE]"));
     let truth = server.shutdown();
     let [served] = truth.as_slice() else { panic!("{truth:?}") };
     assert_eq!(served.id, "one");
-    assert_eq!((served.mode, served.status, served.end), (Mode::Stream, Some(200), ServedEnd::Complete));
-    assert_eq!((served.generated_events, served.output_tokens_sent, served.input_tokens), (3, 3, 2));
+    assert_eq!(
+        (served.mode, served.status, served.end),
+        (Mode::Stream, Some(200), ServedEnd::Complete)
+    );
+    assert_eq!(
+        (served.generated_events, served.output_tokens_sent, served.input_tokens),
+        (3, 3, 2)
+    );
     assert_eq!(served.usage_reported.unwrap().output, 3);
     let (first, last) = (served.first_event_us.unwrap(), served.last_event_us.unwrap());
     assert!(first >= 5_000 && last >= first + 1_500, "{first} {last}");
@@ -70,7 +81,10 @@ fn an_unknown_model_is_a_404_in_the_words_of_the_hosted_api() {
 fn a_wrong_plan_is_refused_and_said() {
     let server = start();
     let answer = raw(&server, &format!("{CHAT}\r\nx-sim-plan: dance"), r#"{"model":"m"}"#);
-    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("`dance` is no plan"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 400") && answer.contains("`dance` is no plan"),
+        "{answer}"
+    );
 }
 
 #[test]
@@ -80,7 +94,8 @@ fn a_stream_that_shutdown_interrupts_was_truncated_by_the_server() {
     let mut socket = TcpStream::connect(server.addr()).unwrap();
     let plan = "x-sim-plan: stall:1:60000";
     let length = body.len();
-    write!(socket, "{CHAT}\r\nhost: sim\r\n{plan}\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
+    write!(socket, "{CHAT}\r\nhost: sim\r\n{plan}\r\ncontent-length: {length}\r\n\r\n{body}")
+        .unwrap();
     assert_ne!(socket.read(&mut [0; 64]).unwrap(), 0, "the head came");
     assert!(!server.settle(Duration::ZERO), "the stream is in progress");
     assert_eq!(server.shutdown()[0].end, ServedEnd::Truncated);
@@ -90,7 +105,8 @@ fn a_stream_that_shutdown_interrupts_was_truncated_by_the_server() {
 fn only_the_last_requests_are_kept() {
     let server = Server::start(ServerConfig { truth_kept: 2, ..ServerConfig::default() }).unwrap();
     for id in ["a", "b", "c"] {
-        let head = format!("POST /v1/chat/completions HTTP/1.1\r\nx-sim-id: {id}\r\nx-sim-plan: http:401");
+        let head =
+            format!("POST /v1/chat/completions HTTP/1.1\r\nx-sim-id: {id}\r\nx-sim-plan: http:401");
         raw(&server, &head, r#"{"model":"gpt-4o-mini"}"#);
     }
     assert!(server.settle(Duration::from_secs(10)));
@@ -103,8 +119,32 @@ fn only_the_last_requests_are_kept() {
 fn a_configuration_that_cannot_work_is_refused_with_the_reason() {
     let twice = vec![ModelProfile::default(), ModelProfile::default()];
     let slow = vec![ModelProfile { tokens_per_second: -1.0, ..ModelProfile::default() }];
-    for (models, reason) in [(vec![], "at least one model"), (twice, "there twice"), (slow, "tokens_per_second")] {
+    for (models, reason) in
+        [(vec![], "at least one model"), (twice, "there twice"), (slow, "tokens_per_second")]
+    {
         let error = Server::start(ServerConfig { models, ..ServerConfig::default() }).unwrap_err();
         assert!(error.to_string().contains(reason), "{error}");
     }
+}
+
+#[test]
+fn a_thousand_streams_run_at_once() {
+    let server = start();
+    let body = r#"{"model":"m","stream":true}"#;
+    let open = |_| {
+        let mut socket = TcpStream::connect(server.addr()).unwrap();
+        let length = body.len();
+        let plan = "x-sim-plan: stall:1:600000";
+        write!(socket, "{CHAT}\r\nhost: sim\r\n{plan}\r\ncontent-length: {length}\r\n\r\n{body}")
+            .unwrap();
+        socket
+    };
+    let mut sockets: Vec<_> = (0..1000).map(open).collect();
+    for socket in &mut sockets {
+        assert_ne!(socket.read(&mut [0; 64]).unwrap(), 0, "every stream began, none has ended");
+    }
+    assert_eq!(server.most_at_once(), 1000);
+    drop(sockets);
+    assert!(server.settle(Duration::from_secs(10)));
+    assert!(server.shutdown().iter().all(|served| served.end == ServedEnd::ClientGone));
 }

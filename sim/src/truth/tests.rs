@@ -66,7 +66,8 @@ fn counts_sums_and_bounds_are_kept_apart() {
     assert_eq!(truth.errors, BTreeMap::from([((ErrorClass::Upstream5xx, Phase::InStream), 1)]));
     let sums = ReportedTokens { requests: 2, input: 18, output: 14, cached: 8, reasoning: 0 };
     assert_eq!(truth.reported, BTreeMap::from([(Outcome::Success, sums)]));
-    let bounds: Vec<_> = truth.unreported.iter().map(|b| (b.id.as_str(), b.received, b.sent)).collect();
+    let bounds: Vec<_> =
+        truth.unreported.iter().map(|b| (b.id.as_str(), b.received, b.sent)).collect();
     assert_eq!(bounds, [("c", 5, 7), ("d", 5, 7)]);
     assert_eq!(truth.disputed, []);
 }
@@ -86,7 +87,6 @@ fn the_two_sides_are_not_believed_when_they_disagree() {
         &[served("a", ServedEnd::Complete, None)],
         &[observed("b", Outcome::Success, None)],
     );
-    let expected =
-        [("b".to_owned(), Dispute::NotServed), ("a".to_owned(), Dispute::NotObserved)];
+    let expected = [("b".to_owned(), Dispute::NotServed), ("a".to_owned(), Dispute::NotObserved)];
     assert_eq!(truth["m"].disputed, expected);
 }

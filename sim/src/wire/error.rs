@@ -15,7 +15,9 @@ pub fn error_body(fault: HttpFault, style: Style) -> (&'static str, String) {
     let status = fault.status();
     let json = match (style, native_type(fault, style)) {
         (Style::Vllm, Some(kind)) => {
-            format!(r#"{{"error":{{"message":{message},"type":"{kind}","param":null,"code":{status}}}}}"#)
+            format!(
+                r#"{{"error":{{"message":{message},"type":"{kind}","param":null,"code":{status}}}}}"#
+            )
         }
         (Style::LlamaCpp, Some(kind)) => {
             format!(r#"{{"error":{{"code":{status},"message":{message},"type":"{kind}"}}}}"#)
@@ -43,9 +45,13 @@ pub fn unknown_model(model: &str) -> String {
 /// gateway before it, which speaks like the hosted API.
 const fn native_type(fault: HttpFault, style: Style) -> Option<&'static str> {
     match (style, fault) {
-        (Style::Vllm, HttpFault::ContextLength | HttpFault::InvalidValue) => Some("BadRequestError"),
+        (Style::Vllm, HttpFault::ContextLength | HttpFault::InvalidValue) => {
+            Some("BadRequestError")
+        }
         (Style::Vllm, HttpFault::ModelNotFound) => Some("NotFoundError"),
-        (Style::Vllm, HttpFault::ServerError | HttpFault::OutOfMemory) => Some("InternalServerError"),
+        (Style::Vllm, HttpFault::ServerError | HttpFault::OutOfMemory) => {
+            Some("InternalServerError")
+        }
         (Style::LlamaCpp, HttpFault::ContextLength) => Some("exceed_context_size_error"),
         (Style::LlamaCpp, HttpFault::InvalidValue) => Some("invalid_request_error"),
         (Style::LlamaCpp, HttpFault::ServerError | HttpFault::OutOfMemory) => Some("server_error"),
@@ -96,9 +102,7 @@ const fn message(fault: HttpFault, style: Style) -> &'static str {
         }
         (HttpFault::BadGateway, _) => "Bad Gateway",
         (HttpFault::Overloaded, Style::LlamaCpp) => "Loading model",
-        (HttpFault::Overloaded, _) => {
-            "The engine is currently overloaded, please try again later."
-        }
+        (HttpFault::Overloaded, _) => "The engine is currently overloaded, please try again later.",
     }
 }
 

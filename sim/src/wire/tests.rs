@@ -54,7 +54,8 @@ fn content_stands_where_clients_of_each_style_look() {
         let content = chunk.pointer(pointer).and_then(Value::as_str);
         assert!(content.is_some_and(|text| !text.is_empty()), "{style} {chunk}");
     }
-    let completion = payload(&writer(Api::Completions, Style::Vllm).write(generated(Channel::Text)));
+    let completion =
+        payload(&writer(Api::Completions, Style::Vllm).write(generated(Channel::Text)));
     assert_eq!(completion["choices"][0]["text"], " \"usage\": größer");
 }
 

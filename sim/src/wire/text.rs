@@ -2,8 +2,22 @@
 
 /// Quotes, escapes, characters of two to four bytes, and pieces that look like the protocol around them.
 const WORDS: [&str; 16] = [
-    " the", " model", " says", "\n\n", " \"usage\":", " größer", " 答え", " 🙂", "\\", " data:", " token", " [DONE]",
-    "\t-", " {}", " naïve", ".",
+    " the",
+    " model",
+    " says",
+    "\n\n",
+    " \"usage\":",
+    " größer",
+    " 答え",
+    " 🙂",
+    "\\",
+    " data:",
+    " token",
+    " [DONE]",
+    "\t-",
+    " {}",
+    " naïve",
+    ".",
 ];
 
 /// The text of one token, `bytes` long where its word is shorter than that, counted in bytes of UTF-8.
