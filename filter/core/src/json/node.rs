@@ -1,0 +1,56 @@
+//! The shape of what is wanted from a document, written so that it mirrors the document.
+
+/// A value in a document: whether it is wanted, and which of its children lead to wanted values.
+#[derive(Debug)]
+pub(crate) struct Node<F: 'static> {
+    /// What the value means, when it is wanted.
+    pub(super) field: Option<F>,
+    /// How many bytes of a string are handed on. 0 means that only its length matters.
+    pub(super) capture: u16,
+    pub(super) keys: &'static [(&'static str, Self)],
+    pub(super) each: Option<&'static Self>,
+}
+
+/// A wanted value without wanted children.
+pub(crate) const fn leaf<F: Copy>(field: F) -> Node<F> {
+    Node { field: Some(field), capture: 0, keys: &[], each: None }
+}
+
+/// An object of which these members lead to wanted values.
+pub(crate) const fn object<F: Copy>(keys: &'static [(&'static str, Node<F>)]) -> Node<F> {
+    Node { field: None, capture: 0, keys, each: None }
+}
+
+/// An array whose elements all have this shape.
+pub(crate) const fn each<F: Copy>(element: &'static Node<F>) -> Node<F> {
+    Node { field: None, capture: 0, keys: &[], each: Some(element) }
+}
+
+impl<F: Copy> Node<F> {
+    /// Also wants the value itself, whatever its type: `"error"` is a string here, an object there.
+    pub(crate) const fn is(self, field: F) -> Self {
+        Self { field: Some(field), ..self }
+    }
+
+    /// Hands on up to `bytes` bytes of the value when it is a string.
+    pub(crate) const fn text(self, bytes: u16) -> Self {
+        Self { capture: bytes, ..self }
+    }
+
+    /// The value may also be an array with elements of this shape.
+    pub(crate) const fn or_each(self, element: &'static Self) -> Self {
+        Self { each: Some(element), ..self }
+    }
+
+    pub(super) fn member(&'static self, key: &[u8]) -> Option<&'static Self> {
+        self.keys.iter().find(|(name, _)| name.as_bytes() == key).map(|(_, node)| node)
+    }
+
+    /// Levels of containers that the tree reaches into.
+    #[cfg(test)]
+    pub(crate) fn depth(&self) -> usize {
+        let keys = self.keys.iter().map(|(_, node)| node.depth()).max();
+        let deepest = keys.max(self.each.map(Self::depth));
+        deepest.map_or(0, |below| below + 1)
+    }
+}

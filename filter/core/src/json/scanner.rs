@@ -1,0 +1,412 @@
+//! The walk over the bytes.
+
+use super::node::Node;
+use super::text;
+use memchr::memchr2;
+
+/// Containers that a [`Node`] tree may reach into; a test holds every dialect to it.
+pub(crate) const MAX_DEPTH: usize = 12;
+
+/// Longest key that is compared; a longer one matches nothing.
+const MAX_KEY: usize = 48;
+
+/// Longest number or literal that is read; a longer one is no count.
+const MAX_SCALAR: usize = 40;
+
+/// A wanted value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Value<'a> {
+    /// A string: the captured start of its text, unescaped, and the length of all of it as it stood
+    /// in the document.
+    Text {
+        /// Up to the node's `capture` bytes. Not checked to be UTF-8.
+        start: &'a [u8],
+        /// Bytes between the quotes.
+        len: usize,
+    },
+    /// A number that is a count.
+    Count(u64),
+    /// A number that is no count: negative, fractional or too large.
+    NoCount,
+    /// `true` or `false`.
+    Flag(bool),
+    /// `null`.
+    Null,
+    /// An object begins; its wanted members follow.
+    Object,
+    /// An array begins; its wanted elements follow.
+    Array,
+}
+
+/// Takes the wanted values, in the order of the document.
+pub(crate) trait Sink<F> {
+    /// One wanted value.
+    fn value(&mut self, field: F, value: Value<'_>);
+}
+
+/// Reads one document after another, each in any number of pieces.
+#[derive(Debug)]
+pub(crate) struct Scanner<F: 'static> {
+    root: &'static Node<F>,
+    state: State<F>,
+    /// Wanted containers that are open, outermost first; `arrays` has a bit for each that is an array.
+    open: [Option<&'static Node<F>>; MAX_DEPTH],
+    depth: usize,
+    arrays: u16,
+    /// The unfinished key, string or scalar that earlier pieces ended in.
+    carry: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum State<F: 'static> {
+    /// Before a value that the node is for; `None`: nobody wants it.
+    Value(Option<&'static Node<F>>),
+    /// Inside an object, before a key or the closing brace.
+    Key,
+    /// Inside a key.
+    InKey { escaped: bool },
+    /// Between a key and its value.
+    Colon(Option<&'static Node<F>>),
+    /// Inside a string value.
+    InText { node: Option<&'static Node<F>>, len: usize, escaped: bool },
+    /// Inside a number or a literal.
+    InScalar(Option<&'static Node<F>>),
+    /// After a value, before a comma or the end of the container.
+    After,
+    /// Inside a container that nobody wants anything of, `depth` levels deep in it.
+    Skip { depth: u32, text: Option<Escaped> },
+    /// The document is complete.
+    Done,
+    /// The bytes are no JSON that this reader knows.
+    Broken,
+}
+
+/// Inside a string that is skipped: whether its next byte is escaped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Escaped(bool);
+
+impl<F: Copy> Scanner<F> {
+    pub(crate) fn new(root: &'static Node<F>) -> Self {
+        Self {
+            root,
+            state: State::Value(Some(root)),
+            open: [None; MAX_DEPTH],
+            depth: 0,
+            arrays: 0,
+            carry: Vec::new(),
+        }
+    }
+
+    /// Gets ready for the next document of the same shape.
+    pub(crate) fn restart(&mut self) {
+        self.state = State::Value(Some(self.root));
+        self.depth = 0;
+        self.arrays = 0;
+        self.carry.clear();
+    }
+
+    /// Whether a whole document has been read.
+    pub(crate) fn is_done(&self) -> bool {
+        matches!(self.state, State::Done)
+    }
+
+    /// Whether no byte of the document but white space has come.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.depth == 0 && matches!(self.state, State::Value(_))
+    }
+
+    /// Whether the document stopped making sense and is no longer looked at.
+    #[cfg(test)]
+    fn is_broken(&self) -> bool {
+        matches!(self.state, State::Broken)
+    }
+
+    /// Reads the next piece. What follows a complete document is not looked at.
+    pub(crate) fn push(&mut self, piece: &[u8], sink: &mut impl Sink<F>) {
+        let mut rest = piece;
+        while let Some((&byte, tail)) = rest.split_first() {
+            rest = match self.state {
+                State::Done | State::Broken => return,
+                State::Skip { depth, text } => self.skip(rest, depth, text),
+                State::InKey { escaped } => self.in_key(rest, escaped),
+                State::InText { node, len, escaped } => {
+                    self.in_text(rest, node, len, escaped, sink)
+                }
+                State::InScalar(node) => self.in_scalar(rest, node, sink),
+                State::Value(_) | State::Key | State::Colon(_) | State::After
+                    if byte.is_ascii_whitespace() =>
+                {
+                    tail
+                }
+                State::Value(node) => self.value(rest, node, sink),
+                State::Key => self.key(byte, tail),
+                State::Colon(node) => {
+                    self.state = if byte == b':' { State::Value(node) } else { State::Broken };
+                    tail
+                }
+                State::After => self.after(byte, tail),
+            };
+        }
+    }
+
+    /// Says that no more pieces come: a number at the very end is complete only now.
+    pub(crate) fn finish(&mut self, sink: &mut impl Sink<F>) {
+        if let State::InScalar(node) = self.state {
+            self.end_scalar(node, &[], sink);
+        }
+    }
+
+    fn value<'p>(
+        &mut self,
+        rest: &'p [u8],
+        node: Option<&'static Node<F>>,
+        sink: &mut impl Sink<F>,
+    ) -> &'p [u8] {
+        let Some((&byte, tail)) = rest.split_first() else { return rest };
+        match byte {
+            b'"' => {
+                self.state = State::InText { node, len: 0, escaped: false };
+                tail
+            }
+            b'{' | b'[' => {
+                self.open(byte == b'[', node, sink);
+                tail
+            }
+            b']' if self.in_array() => {
+                self.close();
+                tail
+            }
+            b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => {
+                self.state = State::InScalar(node);
+                rest
+            }
+            _ => {
+                self.state = State::Broken;
+                tail
+            }
+        }
+    }
+
+    fn open(&mut self, array: bool, node: Option<&'static Node<F>>, sink: &mut impl Sink<F>) {
+        if let Some(Node { field: Some(field), .. }) = node {
+            sink.value(*field, if array { Value::Array } else { Value::Object });
+        }
+        let wanted =
+            node.filter(|node| if array { node.each.is_some() } else { !node.keys.is_empty() });
+        let slot = wanted.and_then(|_| self.open.get_mut(self.depth));
+        let (Some(wanted), Some(slot)) = (wanted, slot) else {
+            self.state = State::Skip { depth: 1, text: None };
+            return;
+        };
+        *slot = Some(wanted);
+        let bit = 1_u16 << self.depth.min(15);
+        self.arrays = if array { self.arrays | bit } else { self.arrays & !bit };
+        self.depth = self.depth.saturating_add(1);
+        self.state = if array { State::Value(wanted.each) } else { State::Key };
+    }
+
+    fn close(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+        self.closed();
+    }
+
+    /// A value has ended: the document is complete, or its container goes on.
+    fn closed(&mut self) {
+        self.state = if self.depth == 0 { State::Done } else { State::After };
+    }
+
+    fn in_array(&self) -> bool {
+        self.depth > 0 && self.arrays & (1 << self.depth.saturating_sub(1).min(15)) != 0
+    }
+
+    fn container(&self) -> Option<&'static Node<F>> {
+        self.open.get(self.depth.checked_sub(1)?).copied().flatten()
+    }
+
+    fn key<'p>(&mut self, byte: u8, tail: &'p [u8]) -> &'p [u8] {
+        match byte {
+            b'"' => self.state = State::InKey { escaped: false },
+            b'}' => self.close(),
+            b',' => {}
+            _ => self.state = State::Broken,
+        }
+        tail
+    }
+
+    fn after<'p>(&mut self, byte: u8, tail: &'p [u8]) -> &'p [u8] {
+        match byte {
+            b',' if self.in_array() => {
+                self.state = State::Value(self.container().and_then(|node| node.each));
+            }
+            b',' => self.state = State::Key,
+            b'}' | b']' if (byte == b']') == self.in_array() => self.close(),
+            _ => self.state = State::Broken,
+        }
+        tail
+    }
+
+    fn in_key<'p>(&mut self, rest: &'p [u8], escaped: bool) -> &'p [u8] {
+        let (inside, end) = string_part(rest, escaped);
+        let StringEnd::Closed(tail) = end else {
+            keep(&mut self.carry, inside, MAX_KEY);
+            self.state = State::InKey { escaped: end == StringEnd::Escaped };
+            return &[];
+        };
+        let container = self.container();
+        let plain = self.carry.is_empty() && !inside.contains(&b'\\');
+        let node = if plain {
+            container.and_then(|node| node.member(inside))
+        } else {
+            keep(&mut self.carry, inside, MAX_KEY);
+            text::unescape(&mut self.carry);
+            container.and_then(|node| node.member(&self.carry))
+        };
+        self.carry.clear();
+        self.state = State::Colon(node);
+        tail
+    }
+
+    fn in_text<'p>(
+        &mut self,
+        rest: &'p [u8],
+        node: Option<&'static Node<F>>,
+        len: usize,
+        escaped: bool,
+        sink: &mut impl Sink<F>,
+    ) -> &'p [u8] {
+        let (inside, end) = string_part(rest, escaped);
+        let len = len.saturating_add(inside.len());
+        let wanted = node.and_then(|node| Some((node.field?, usize::from(node.capture))));
+        let StringEnd::Closed(tail) = end else {
+            if let Some((_, capture)) = wanted {
+                keep(&mut self.carry, inside, capture);
+            }
+            self.state = State::InText { node, len, escaped: end == StringEnd::Escaped };
+            return &[];
+        };
+        self.closed();
+        let Some((field, capture)) = wanted else { return tail };
+        let start = inside.get(..capture).unwrap_or(inside);
+        if self.carry.is_empty() && (capture == 0 || !start.contains(&b'\\')) {
+            sink.value(field, Value::Text { start, len });
+        } else {
+            keep(&mut self.carry, inside, capture);
+            text::unescape(&mut self.carry);
+            sink.value(field, Value::Text { start: &self.carry, len });
+            self.carry.clear();
+        }
+        tail
+    }
+
+    fn in_scalar<'p>(
+        &mut self,
+        rest: &'p [u8],
+        node: Option<&'static Node<F>>,
+        sink: &mut impl Sink<F>,
+    ) -> &'p [u8] {
+        let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']') || byte.is_ascii_whitespace();
+        let Some((inside, tail)) =
+            rest.iter().position(ends).and_then(|end| rest.split_at_checked(end))
+        else {
+            keep(&mut self.carry, rest, MAX_SCALAR);
+            return &[];
+        };
+        self.end_scalar(node, inside, sink);
+        tail
+    }
+
+    fn end_scalar(
+        &mut self,
+        node: Option<&'static Node<F>>,
+        inside: &[u8],
+        sink: &mut impl Sink<F>,
+    ) {
+        self.closed();
+        if let Some(field) = node.and_then(|node| node.field) {
+            if self.carry.is_empty() {
+                sink.value(field, scalar(inside.get(..MAX_SCALAR).unwrap_or(inside)));
+            } else {
+                keep(&mut self.carry, inside, MAX_SCALAR);
+                sink.value(field, scalar(&self.carry));
+            }
+        }
+        self.carry.clear();
+    }
+
+    fn skip<'p>(&mut self, rest: &'p [u8], depth: u32, text: Option<Escaped>) -> &'p [u8] {
+        if let Some(Escaped(escaped)) = text {
+            let (_, end) = string_part(rest, escaped);
+            let (text, tail): (_, &[u8]) = match end {
+                StringEnd::Closed(tail) => (None, tail),
+                StringEnd::Escaped => (Some(Escaped(true)), &[]),
+                StringEnd::Open => (Some(Escaped(false)), &[]),
+            };
+            self.state = State::Skip { depth, text };
+            return tail;
+        }
+        let structural = |byte: &u8| matches!(byte, b'"' | b'{' | b'}' | b'[' | b']');
+        let found = rest.iter().position(structural).and_then(|at| rest.split_at_checked(at));
+        let Some((&byte, tail)) = found.and_then(|(_, from)| from.split_first()) else {
+            return &[];
+        };
+        match byte {
+            b'"' => self.state = State::Skip { depth, text: Some(Escaped(false)) },
+            b'{' | b'[' => self.state = State::Skip { depth: depth.saturating_add(1), text },
+            _ if depth > 1 => self.state = State::Skip { depth: depth.saturating_sub(1), text },
+            _ => self.closed(),
+        }
+        tail
+    }
+}
+
+/// Where a piece of a string ends.
+#[derive(Debug, PartialEq, Eq)]
+enum StringEnd<'p> {
+    /// At its closing quote; the rest of the piece follows.
+    Closed(&'p [u8]),
+    /// In the middle, after a lone backslash.
+    Escaped,
+    /// In the middle.
+    Open,
+}
+
+/// Splits a piece that starts inside a string into what belongs to the string and how it ends.
+fn string_part(piece: &[u8], escaped: bool) -> (&[u8], StringEnd<'_>) {
+    let mut from = usize::from(escaped);
+    loop {
+        let Some(at) = piece.get(from..).and_then(|rest| memchr2(b'"', b'\\', rest)) else {
+            return (piece, StringEnd::Open);
+        };
+        let at = from.saturating_add(at);
+        let Some((inside, [byte, tail @ ..])) = piece.split_at_checked(at) else {
+            return (piece, StringEnd::Open);
+        };
+        if *byte == b'"' {
+            return (inside, StringEnd::Closed(tail));
+        }
+        if tail.is_empty() {
+            return (piece, StringEnd::Escaped);
+        }
+        from = at.saturating_add(2);
+    }
+}
+
+/// Appends as much of `bytes` as fits under `cap`. A carry that is full holds `cap` bytes, so that the
+/// kept start is the same however the text was cut.
+fn keep(carry: &mut Vec<u8>, bytes: &[u8], cap: usize) {
+    let room = cap.saturating_sub(carry.len());
+    carry.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+}
+
+fn scalar(text: &[u8]) -> Value<'static> {
+    match text {
+        b"true" => Value::Flag(true),
+        b"false" => Value::Flag(false),
+        b"null" => Value::Null,
+        _ => text::count(text).map_or(Value::NoCount, Value::Count),
+    }
+}
+
+#[cfg(test)]
+#[path = "scanner/tests.rs"]
+mod tests;

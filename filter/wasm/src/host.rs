@@ -1,0 +1,83 @@
+//! What the filter needs of its host, in its own terms. A call that fails is an absent value.
+
+use crate::sys;
+use gaugeway_core::stat::Kind;
+use gaugeway_core::{HostTime, Stats};
+
+/// The clock of this VM. Chosen once, because readings of two clocks must never be compared.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Clock {
+    Monotonic,
+    /// Wall time, on hosts without the monotonic clock (Envoy answers ENOTSUP there).
+    Wall,
+}
+
+impl Clock {
+    pub(crate) fn choose() -> Self {
+        if sys::monotonic_time().is_some() { Self::Monotonic } else { Self::Wall }
+    }
+
+    pub(crate) fn now(self) -> Option<HostTime> {
+        let nanos = match self {
+            Self::Monotonic => sys::monotonic_time(),
+            Self::Wall => sys::wall_time(),
+        };
+        nanos.map(HostTime::from_nanos)
+    }
+}
+
+/// Envoy's stats.
+#[derive(Debug)]
+pub(crate) struct EnvoyStats;
+
+impl Stats for EnvoyStats {
+    fn define(&mut self, kind: Kind, name: &str) -> Option<u32> {
+        let kind = match kind {
+            Kind::Counter => 0,
+            Kind::Gauge => 1,
+            Kind::Histogram => 2,
+        };
+        sys::define_metric(kind, name)
+    }
+
+    fn record(&mut self, id: u32, value: u64) {
+        sys::record_metric(id, value);
+    }
+
+    fn shift(&mut self, id: u32, by: i64) {
+        sys::increment_metric(id, by);
+    }
+}
+
+/// What Envoy says of how a stream ends.
+#[derive(Debug)]
+pub(crate) struct EndingProperties {
+    flags: u64,
+    details: Vec<u8>,
+    reached_upstream: bool,
+}
+
+impl EndingProperties {
+    pub(crate) fn read() -> Self {
+        // Numbers are 8 bytes, little-endian; another length is no number that we know.
+        let flags = sys::property("response\0flags").and_then(|bytes| bytes.try_into().ok());
+        Self {
+            flags: flags.map_or(0, u64::from_le_bytes),
+            details: sys::property("response\0code_details").unwrap_or_default(),
+            reached_upstream: sys::property("upstream\0address").is_some(),
+        }
+    }
+
+    pub(crate) fn ending(&self) -> gaugeway_core::Ending<'_> {
+        gaugeway_core::Ending {
+            flags: self.flags,
+            details: &self.details,
+            reached_upstream: self.reached_upstream,
+        }
+    }
+}
+
+/// The name of the cluster that the route has chosen.
+pub(crate) fn upstream() -> Option<Vec<u8>> {
+    sys::property("xds\0cluster_name")
+}

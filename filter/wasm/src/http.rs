@@ -1,0 +1,166 @@
+//! One HTTP stream: each callback hands what it sees to the observer and lets the stream go on.
+
+use crate::host::{self, EndingProperties, EnvoyStats};
+use crate::root::Shared;
+use crate::sys::{self, Buffer, Map};
+use gaugeway_core::{End, HostTime, Observer, RequestHead, ResponseHead};
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::Action;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// How often the filter state of a running stream is brought up to date.
+const REFRESH: Duration = Duration::from_secs(1);
+
+/// A stream that is watched, or let by.
+pub(crate) struct HttpStream {
+    shared: Option<Rc<Shared>>,
+    watched: Option<Box<Watched>>,
+}
+
+/// A stream of LLM traffic.
+struct Watched {
+    observer: Observer,
+    /// The cluster when the request came; the gauge of active streams was raised for it.
+    upstream: Vec<u8>,
+    published: Published,
+}
+
+/// What access logs and traces can already see.
+enum Published {
+    Nothing,
+    Running(Option<HostTime>),
+    All,
+}
+
+impl HttpStream {
+    pub(crate) fn new(shared: Option<Rc<Shared>>) -> Self {
+        Self { shared, watched: None }
+    }
+
+    fn start(&mut self) {
+        let Some(shared) = &self.shared else { return };
+        let Ok(mut registry) = shared.registry.try_borrow_mut() else { return };
+        registry.seen(&mut EnvoyStats);
+        let method = sys::header(Map::RequestHeaders, ":method").unwrap_or_default();
+        let path = sys::header(Map::RequestHeaders, ":path").unwrap_or_default();
+        let head = RequestHead { method: &method, path: &path, ..RequestHead::default() };
+        if !head.is_llm() {
+            return;
+        }
+        let encoding = sys::header(Map::RequestHeaders, "content-encoding");
+        let tenant = shared.tenant_header.as_deref();
+        let tenant = tenant.and_then(|name| sys::header(Map::RequestHeaders, name));
+        let head = RequestHead {
+            content_encoding: encoding.as_deref(),
+            tenant: tenant.as_deref(),
+            ..head
+        };
+        let Some(observer) = Observer::start(shared.clock.now(), &head) else { return };
+        let upstream = host::upstream().unwrap_or_default();
+        registry.active(&mut EnvoyStats, &upstream, 1);
+        self.watched =
+            Some(Box::new(Watched { observer, upstream, published: Published::Nothing }));
+    }
+
+    fn request_body(&mut self, size: usize) {
+        let Some(watched) = &mut self.watched else { return };
+        if let Some(bytes) = sys::buffer(Buffer::RequestBody, size) {
+            watched.observer.request_chunk(&bytes);
+        }
+    }
+
+    fn response_head(&mut self, end: End) {
+        let Some(watched) = &mut self.watched else { return };
+        let status = sys::header(Map::ResponseHeaders, ":status").unwrap_or_default();
+        let content_type = sys::header(Map::ResponseHeaders, "content-type");
+        let encoding = sys::header(Map::ResponseHeaders, "content-encoding");
+        watched.observer.response_head(&ResponseHead {
+            status: std::str::from_utf8(&status)
+                .ok()
+                .and_then(|status| status.parse().ok())
+                .unwrap_or(0),
+            content_type: content_type.as_deref(),
+            content_encoding: encoding.as_deref(),
+        });
+        if end == End::Last {
+            self.response_body(0, end);
+        }
+    }
+
+    fn response_body(&mut self, size: usize, end: End) {
+        let (Some(shared), Some(watched)) = (&self.shared, &mut self.watched) else { return };
+        let bytes = if size > 0 { sys::buffer(Buffer::ResponseBody, size) } else { None };
+        let at = shared.clock.now();
+        let gaps = watched.observer.response_chunk(at, &bytes.unwrap_or_default(), end);
+        let Ok(mut registry) = shared.registry.try_borrow_mut() else { return };
+        registry.gaps(&mut EnvoyStats, &watched.observer, &watched.upstream, gaps);
+        if watched.must_publish(at) {
+            let properties = EndingProperties::read();
+            registry.state(&watched.observer, at, &properties.ending(), &mut sys::set_property);
+        }
+    }
+
+    fn finish(&mut self) {
+        let (Some(shared), Some(watched)) = (&self.shared, self.watched.take()) else { return };
+        let Ok(mut registry) = shared.registry.try_borrow_mut() else { return };
+        registry.active(&mut EnvoyStats, &watched.upstream, -1);
+        let properties = EndingProperties::read();
+        let record = watched.observer.finish(shared.clock.now(), &properties.ending());
+        // A retry may have ended in another cluster than the one that was chosen first.
+        let upstream = host::upstream().unwrap_or(watched.upstream);
+        registry.record(&mut EnvoyStats, &record, &upstream);
+    }
+}
+
+impl Watched {
+    /// Whether filter state is to be written now: at the first generated event, once a second from then
+    /// on, and when the answer is over. Envoy logs before `on_log` reaches us, so later is too late.
+    fn must_publish(&mut self, at: Option<HostTime>) -> bool {
+        let over = self.observer.is_over();
+        let begun = self.observer.generated_events() > 0;
+        let due = match self.published {
+            Published::All => false,
+            Published::Nothing => over || begun,
+            Published::Running(last) => {
+                over || at.zip(last).is_some_and(|(at, last)| at.since(last) >= REFRESH)
+            }
+        };
+        if due {
+            self.published = if over { Published::All } else { Published::Running(at) };
+        }
+        due
+    }
+}
+
+impl Context for HttpStream {}
+
+impl HttpContext for HttpStream {
+    fn on_http_request_headers(&mut self, _num_headers: usize, _end_of_stream: bool) -> Action {
+        self.start();
+        Action::Continue
+    }
+
+    fn on_http_request_body(&mut self, size: usize, _end_of_stream: bool) -> Action {
+        self.request_body(size);
+        Action::Continue
+    }
+
+    fn on_http_response_headers(&mut self, _num_headers: usize, end_of_stream: bool) -> Action {
+        self.response_head(end(end_of_stream));
+        Action::Continue
+    }
+
+    fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        self.response_body(size, end(end_of_stream));
+        Action::Continue
+    }
+
+    fn on_log(&mut self) {
+        self.finish();
+    }
+}
+
+fn end(end_of_stream: bool) -> End {
+    if end_of_stream { End::Last } else { End::More }
+}

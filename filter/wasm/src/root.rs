@@ -1,0 +1,56 @@
+//! The plugin as a whole: its configuration, and what all streams of this VM share.
+
+use crate::host::{Clock, EnvoyStats};
+use crate::http::HttpStream;
+use crate::sys::{self, Buffer};
+use gaugeway_core::{Config, Registry};
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::ContextType;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// What the streams of a VM share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) registry: RefCell<Registry>,
+    pub(crate) clock: Clock,
+    pub(crate) tenant_header: Option<String>,
+}
+
+/// The plugin. Without a valid configuration it has nothing to share, and streams are not watched.
+#[derive(Debug, Default)]
+pub(crate) struct Root {
+    shared: Option<Rc<Shared>>,
+}
+
+impl Context for Root {}
+
+impl RootContext for Root {
+    /// Refuses a bad configuration, so that it fails when it is deployed and not when it is used.
+    fn on_configure(&mut self, size: usize) -> bool {
+        let json = sys::buffer(Buffer::PluginConfiguration, size).unwrap_or_default();
+        match Config::parse(&json) {
+            Ok(config) => {
+                let tenant_header = config.tenant_header().map(str::to_owned);
+                let mut registry = Registry::new(config);
+                registry.announce(&mut EnvoyStats);
+                let registry = RefCell::new(registry);
+                self.shared =
+                    Some(Rc::new(Shared { registry, clock: Clock::choose(), tenant_header }));
+                true
+            }
+            Err(why) => {
+                sys::warn(&format!("gaugeway: bad configuration: {why}"));
+                false
+            }
+        }
+    }
+
+    fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(HttpStream::new(self.shared.clone())))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}

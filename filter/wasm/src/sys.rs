@@ -1,0 +1,154 @@
+//! The host's functions as they are: raw imports that answer with a number.
+//!
+//! The SDK's own wrappers panic on every status that they do not expect, and a panic cuts all streams
+//! on the worker (proxy-wasm-rust-sdk `hostcalls.rs`). Names and signatures are those of the proxy-wasm
+//! ABI 0.2.1 and of WASI preview 1.
+#![expect(unsafe_code, reason = "the ABI is a C interface")]
+
+use std::ptr::null_mut;
+
+/// The status of a call that worked.
+const OK: u32 = 0;
+
+mod import {
+    #[link(wasm_import_module = "env")]
+    unsafe extern "C" {
+        pub(super) safe fn proxy_record_metric(id: u32, value: u64) -> u32;
+        pub(super) safe fn proxy_increment_metric(id: u32, by: i64) -> u32;
+        pub(super) fn proxy_log(level: u32, text: *const u8, len: usize) -> u32;
+        pub(super) fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
+        pub(super) fn proxy_get_buffer_bytes(
+            buffer: u32,
+            start: usize,
+            max: usize,
+            data: *mut *mut u8,
+            len: *mut usize,
+        ) -> u32;
+        pub(super) fn proxy_get_header_map_value(
+            map: u32,
+            key: *const u8,
+            key_len: usize,
+            data: *mut *mut u8,
+            len: *mut usize,
+        ) -> u32;
+        pub(super) fn proxy_get_property(
+            path: *const u8,
+            path_len: usize,
+            data: *mut *mut u8,
+            len: *mut usize,
+        ) -> u32;
+        pub(super) fn proxy_set_property(
+            path: *const u8,
+            path_len: usize,
+            data: *const u8,
+            len: usize,
+        ) -> u32;
+        pub(super) fn proxy_define_metric(
+            kind: u32,
+            name: *const u8,
+            name_len: usize,
+            id: *mut u32,
+        ) -> u32;
+    }
+
+    #[link(wasm_import_module = "wasi_snapshot_preview1")]
+    unsafe extern "C" {
+        pub(super) fn clock_time_get(clock: u32, precision: u64, time: *mut u64) -> u32;
+    }
+}
+
+/// Which body a buffer call reads (`BufferType`).
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Buffer {
+    RequestBody = 0,
+    ResponseBody = 1,
+    PluginConfiguration = 7,
+}
+
+/// Which headers a map call reads (`MapType`).
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Map {
+    RequestHeaders = 0,
+    ResponseHeaders = 2,
+}
+
+/// Bytes that a call hands over; `None` when it fails or has none.
+fn bytes(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Option<Vec<u8>> {
+    let (mut data, mut len) = (null_mut(), 0);
+    if call(&raw mut data, &raw mut len) != OK || data.is_null() {
+        return None;
+    }
+    // SAFETY: the host got these `len` bytes from our `proxy_on_memory_allocate`, which made a boxed
+    // slice of exactly that length, and gave them to us to keep.
+    Some(unsafe { Vec::from_raw_parts(data, len, len) })
+}
+
+/// A number that a call hands over; `None` when it fails.
+fn number<T: Default>(call: impl FnOnce(*mut T) -> u32) -> Option<T> {
+    let mut value = T::default();
+    (call(&raw mut value) == OK).then_some(value)
+}
+
+/// Up to `max` bytes from the start of a buffer.
+pub(crate) fn buffer(buffer: Buffer, max: usize) -> Option<Vec<u8>> {
+    // SAFETY: both pointers are valid for writes during the call.
+    bytes(|data, len| unsafe { import::proxy_get_buffer_bytes(buffer as u32, 0, max, data, len) })
+}
+
+/// The value of a header. The maps can be read in their own callback only.
+pub(crate) fn header(map: Map, name: &str) -> Option<Vec<u8>> {
+    let (name, name_len) = (name.as_ptr(), name.len());
+    // SAFETY: `name` is readable for `name_len` bytes, the others are valid for writes.
+    bytes(|data, len| unsafe {
+        import::proxy_get_header_map_value(map as u32, name, name_len, data, len)
+    })
+}
+
+/// The raw value of a property; path elements are joined with NUL.
+pub(crate) fn property(path: &str) -> Option<Vec<u8>> {
+    let (path, path_len) = (path.as_ptr(), path.len());
+    // SAFETY: `path` is readable for `path_len` bytes, the others are valid for writes.
+    bytes(|data, len| unsafe { import::proxy_get_property(path, path_len, data, len) })
+}
+
+/// Sets a property. One that cannot be set stays unset.
+pub(crate) fn set_property(path: &str, value: &str) {
+    // SAFETY: both are readable for the lengths given.
+    let _status = unsafe {
+        import::proxy_set_property(path.as_ptr(), path.len(), value.as_ptr(), value.len())
+    };
+}
+
+/// Writes a line to Envoy's log, at its level `warn` (3).
+pub(crate) fn warn(text: &str) {
+    // SAFETY: the text is readable for the length given.
+    let _status = unsafe { import::proxy_log(3, text.as_ptr(), text.len()) };
+}
+
+/// The WASI monotonic clock in nanoseconds. Older hosts have none.
+pub(crate) fn monotonic_time() -> Option<u64> {
+    // SAFETY: the pointer is valid for writes during the call. 1 is CLOCK_MONOTONIC.
+    number(|time| unsafe { import::clock_time_get(1, 1, time) }).filter(|time| *time > 0)
+}
+
+/// The host's wall clock in nanoseconds.
+pub(crate) fn wall_time() -> Option<u64> {
+    // SAFETY: the pointer is valid for writes during the call.
+    number(|time| unsafe { import::proxy_get_current_time_nanoseconds(time) })
+}
+
+/// Defines a stat; `kind` is 0 for a counter, 1 for a gauge, 2 for a histogram (`MetricType`).
+pub(crate) fn define_metric(kind: u32, name: &str) -> Option<u32> {
+    // SAFETY: the name is readable for the length given, the pointer is valid for writes.
+    number(|id| unsafe { import::proxy_define_metric(kind, name.as_ptr(), name.len(), id) })
+}
+
+/// Adds to a counter, sets a gauge, records into a histogram. What fails is not recorded.
+pub(crate) fn record_metric(id: u32, value: u64) {
+    let _status = import::proxy_record_metric(id, value);
+}
+
+/// Moves a gauge. What fails is not recorded.
+pub(crate) fn increment_metric(id: u32, by: i64) {
+    let _status = import::proxy_increment_metric(id, by);
+}
