@@ -13,6 +13,7 @@ use crate::outcome::Mode;
 use crate::plan::Plan;
 use crate::profile::{MAX_OUTPUT_TOKENS, ModelProfile, Style};
 use crate::served::Usage;
+use crate::wire::Api;
 
 /// How long the last token of an answer is held back from a client that announced its abort, so that a busy
 /// machine cannot turn the abort into a success.
@@ -93,6 +94,8 @@ pub struct Step {
 /// What a request asks for, as far as the answer depends on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
+    /// Which API it goes to.
+    pub api: Api,
     /// Streamed or in one piece.
     pub mode: Mode,
     /// `stream_options.include_usage`.
@@ -134,17 +137,25 @@ impl Answer {
         let mut rng = StdRng::seed_from_u64(seed);
         let drawn = rng.random_range(profile.output_range());
         let limit = ask.max_tokens.unwrap_or(MAX_OUTPUT_TOKENS).min(MAX_OUTPUT_TOKENS);
-        let output = ask.exact_tokens.unwrap_or(drawn).min(limit).max(1);
-        // At least one token is answer: a model that only reasons is a fault of its own.
-        let reasoning = portion(output, profile.reasoning_share).min(output - 1);
+        let output = match ask.api {
+            Api::Chat | Api::Completions => ask.exact_tokens.unwrap_or(drawn).min(limit).max(1),
+            Api::Embeddings => 0,
+        };
+        // Only a chat tells reasoning from answer, and at least one token of it is answer: a model that only reasons
+        // is a fault of its own.
+        let reasons = ask.api == Api::Chat && profile.reasoning_share > 0.0;
+        let reasoning = match reasons {
+            true => portion(output, profile.reasoning_share).min(output.saturating_sub(1)),
+            false => 0,
+        };
+        let caches = ask.api != Api::Embeddings && profile.cached_share > 0.0;
         let hides = profile.style == Style::OpenAi;
         Self {
             usage: Usage {
                 input: ask.input_tokens.into(),
                 output: output.into(),
-                cached: (profile.cached_share > 0.0)
-                    .then(|| portion(ask.input_tokens, profile.cached_share).into()),
-                reasoning: (profile.reasoning_share > 0.0).then(|| reasoning.into()),
+                cached: caches.then(|| portion(ask.input_tokens, profile.cached_share).into()),
+                reasoning: reasons.then(|| reasoning.into()),
             },
             hidden_tokens: if hides { reasoning } else { 0 },
             reasoning_tokens: if hides { 0 } else { reasoning },
@@ -158,12 +169,6 @@ impl Answer {
             prefill: draw_prefill(profile, &mut rng),
             gaps: rng,
         }
-    }
-
-    /// The same request to an embedding model: the prompt is read, nothing is generated, and usage has no details.
-    pub fn without_output(self) -> Self {
-        let usage = Usage { input: self.usage.input, ..Usage::default() };
-        Self { usage, hidden_tokens: 0, reasoning_tokens: 0, answer_tokens: 0, ..self }
     }
 
     /// When a unary answer is due: once its last token exists.
@@ -198,7 +203,7 @@ impl Answer {
                 vec![Step { at, event: Event::Cut }]
             }
             Plan::ErrorInStream { after, shape } => {
-                let shape = shape.unwrap_or(StreamFault::of_style(profile.style));
+                let shape = shape.unwrap_or_else(|| StreamFault::of_style(profile.style));
                 let at = cut(&mut steps, after);
                 let sent = generated_tokens(&steps);
                 let mut tail =

@@ -107,7 +107,8 @@ impl StreamWriter {
 
     fn choice(&self, content: &str, finish: Option<Finish>) -> String {
         let Self { head, tail, .. } = self;
-        let finish = finish.map_or("null".to_owned(), |finish| format!("\"{}\"", finish.as_str()));
+        let finish =
+            finish.map_or_else(|| "null".to_owned(), |finish| format!("\"{}\"", finish.as_str()));
         let stop_reason = match self.style {
             Style::Vllm => r#","stop_reason":null"#,
             Style::OpenAi | Style::LlamaCpp => "",

@@ -119,7 +119,7 @@ impl fmt::Display for Report {
 }
 
 fn ms(value: Option<f64>) -> String {
-    value.map_or("-".to_owned(), |value| format!("{value:.1} ms"))
+    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1} ms"))
 }
 
 /// `success 70, client_abort 20, error 10 (rate_limited 6, auth 4)`.

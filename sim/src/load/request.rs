@@ -78,7 +78,7 @@ impl RequestPlan {
             Api::Embeddings => return format!(r#"{{"model":{model},"input":{prompt}}}"#),
         };
         // A limit that is reached makes the answer end with `length`, so in two of three it lies beyond.
-        let limit = match self.sim && self.output_tokens % 3 != 0 {
+        let limit = match self.sim && !self.output_tokens.is_multiple_of(3) {
             true => self.output_tokens.saturating_mul(2),
             false => self.output_tokens,
         };

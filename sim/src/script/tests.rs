@@ -2,6 +2,7 @@ use super::*;
 
 fn ask() -> Ask {
     Ask {
+        api: Api::Chat,
         mode: Mode::Stream,
         include_usage: true,
         tools: false,
@@ -138,4 +139,13 @@ fn a_unary_answer_is_ready_with_its_last_token() {
     let profile = steady(Style::Vllm);
     let answer = Answer::draw(&profile, &ask(), 1);
     assert_eq!(answer.ready_at(&profile), Duration::from_millis(290));
+}
+
+#[test]
+fn only_a_chat_reasons_and_only_generation_has_output() {
+    let profile = ModelProfile { reasoning_share: 0.5, ..steady(Style::Vllm) };
+    let usage = |api| Answer::draw(&profile, &Ask { api, ..ask() }, 1).usage;
+    assert_eq!((usage(Api::Chat).output, usage(Api::Chat).reasoning), (20, Some(10)));
+    assert_eq!((usage(Api::Completions).output, usage(Api::Completions).reasoning), (20, None));
+    assert_eq!((usage(Api::Embeddings).output, usage(Api::Embeddings).reasoning), (0, None));
 }

@@ -102,7 +102,7 @@ impl Upstream {
             Ok(body) => body,
             Err(error) => return Ok(refuse(entry, 400, JSON, invalid(&error.to_string()))),
         };
-        let ask = body.ask(exact_tokens);
+        let ask = body.ask(api, exact_tokens);
         entry.asked(body.model.to_string(), ask.mode, ask.input_tokens);
         let Some(profile) = self.models.get(body.model.as_ref()) else {
             return Ok(refuse(entry, 404, JSON, wire::unknown_model(&body.model)));
@@ -115,33 +115,30 @@ impl Upstream {
             Plan::Http(fault) => Ok(fail(entry, fault, profile)),
             plan => {
                 entry.follows(plan);
-                Ok(self.speak(api, profile, &ask, plan, entry).await)
+                Ok(self.speak(profile, &ask, plan, entry).await)
             }
         }
     }
 
     async fn speak(
         &self,
-        api: Api,
         profile: &ModelProfile,
         ask: &Ask,
         plan: Plan,
         mut entry: Entry,
     ) -> Response<Reply> {
-        let mut answer = Answer::draw(profile, ask, self.seed ^ hash(entry.id()));
+        let answer = Answer::draw(profile, ask, self.seed ^ hash(entry.id()));
         let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
-        if ask.mode == Mode::Stream && api != Api::Embeddings {
-            let writer = StreamWriter::new(api, profile, entry.id(), created, ask.include_usage);
+        if ask.mode == Mode::Stream {
+            let writer =
+                StreamWriter::new(ask.api, profile, entry.id(), created, ask.include_usage);
             let steps = answer.script(profile, ask, plan);
             entry.status(200);
             let reply = Reply::Paced(PacedReply::new(steps, writer, entry));
             return response(200, wire::stream_content_type(profile.style), reply);
         }
-        if api == Api::Embeddings {
-            answer = answer.without_output();
-        }
         let stated = (plan != Plan::NoUsage).then_some(answer.usage);
-        let body = wire::unary_body(api, profile, entry.id(), created, &answer, stated);
+        let body = wire::unary_body(ask.api, profile, entry.id(), created, &answer, stated);
         let sent = Sent::Answer(stated, answer.usage.output);
         sleep_until(entry.received_at() + answer.ready_at(profile)).await;
         entry.status(200);

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::outcome::Mode;
 use crate::script::Ask;
+use crate::wire::Api;
 
 /// An OpenAI-compatible request of any of the three APIs. Everything else in it is ignored.
 #[derive(Debug, Deserialize)]
@@ -39,11 +40,14 @@ struct Message {
 
 impl RequestBody<'_> {
     /// What is asked; `exact_tokens` comes from a header.
-    pub(super) fn ask(&self, exact_tokens: Option<u32>) -> Ask {
+    pub(super) fn ask(&self, api: Api, exact_tokens: Option<u32>) -> Ask {
         let contents = self.messages.iter().filter_map(|message| message.content.as_ref());
         let texts = contents.chain(&self.prompt).chain(&self.input);
+        // Embeddings have no stream, whatever is asked.
+        let streams = self.stream && api != Api::Embeddings;
         Ask {
-            mode: if self.stream { Mode::Stream } else { Mode::Unary },
+            api,
+            mode: if streams { Mode::Stream } else { Mode::Unary },
             include_usage: self
                 .stream_options
                 .as_ref()
@@ -74,7 +78,7 @@ mod tests {
     use super::*;
 
     fn ask(body: &str) -> Ask {
-        serde_json::from_str::<RequestBody<'_>>(body).unwrap().ask(None)
+        serde_json::from_str::<RequestBody<'_>>(body).unwrap().ask(Api::Chat, None)
     }
 
     #[test]
