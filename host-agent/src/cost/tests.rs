@@ -1,0 +1,292 @@
+use gaugeway_core::stat::Stat;
+use proptest::prelude::*;
+
+use super::*;
+use crate::envoy::{Series, Value};
+
+const TICK: Duration = Duration::from_secs(10);
+
+fn config(pools: Vec<PoolSpec>) -> CostConfig {
+    CostConfig {
+        // 1 $ per 1000 s, so 10 milli-dollars a tick.
+        price: HourlyPrice::from_dollars(3.6).unwrap(),
+        overhead: None,
+        pools,
+        weights: WeightTable::default(),
+        max_request_duration: Duration::from_mins(15),
+        window: Duration::from_hours(1),
+        min_tokens: 1,
+    }
+}
+
+fn pool(name: &str, upstream: &str, gpus: Option<u32>) -> PoolSpec {
+    PoolSpec {
+        name: name.to_owned(),
+        upstreams: vec![upstream.to_owned()],
+        models: Vec::new(),
+        gpus,
+    }
+}
+
+/// A gateway whose counters the test turns.
+#[derive(Default)]
+struct Gateway(EnvoyStats);
+
+impl Gateway {
+    fn new() -> Self {
+        Self(EnvoyStats { uptime_seconds: Some(1e6), ..EnvoyStats::default() })
+    }
+
+    fn count(&mut self, stat: Stat, labels: &[(&str, &str)], by: f64) -> &mut Self {
+        let series = Series { stat, labels: labels.iter().copied().collect() };
+        match self.0.series.entry(series).or_insert(Value::Number(0.0)) {
+            Value::Number(number) => *number += by,
+            Value::Histogram(_) => panic!("not a counter"),
+        }
+        self
+    }
+
+    fn output(&mut self, model: &str, outcome: &str, tokens: f64) -> &mut Self {
+        let labels =
+            [("model", model), ("upstream", model), ("outcome", outcome), ("source", "reported")];
+        self.count(Stat::OutputTokens, &labels, tokens)
+    }
+
+    fn in_flight(&mut self, upstream: &str, requests: f64) -> &mut Self {
+        self.count(Stat::ActiveStreams, &[("upstream", upstream)], 0.0);
+        self.0.requests_active.insert(upstream.to_owned(), requests);
+        self
+    }
+
+    fn restart(&mut self) {
+        *self = Self(EnvoyStats { uptime_seconds: Some(0.0), ..EnvoyStats::default() });
+    }
+
+    fn tick(&self, engine: &mut CostEngine) -> CostReport {
+        tick(engine, Some(&self.0))
+    }
+}
+
+#[track_caller]
+fn tick(engine: &mut CostEngine, gateway: Option<&EnvoyStats>) -> CostReport {
+    engine.tick(&Tick { elapsed: TICK, gateway, gpus: None, page_read: true });
+    let report = engine.report();
+    assert_eq!(report.conservation_error(), 0);
+    report
+}
+
+fn attributed(report: &CostReport) -> Vec<(String, &'static str, &'static str, u64)> {
+    let lines = report.attributed.iter();
+    lines
+        .map(|(k, sum)| (k.model.clone(), k.token_type.as_str(), k.outcome.as_str(), sum.0))
+        .collect()
+}
+
+#[test]
+fn an_idle_host_costs_idle_money() {
+    let mut engine = CostEngine::new(config(vec![PoolSpec::whole_host()]));
+    let report = Gateway::new().tick(&mut engine);
+    assert_eq!(
+        report.idle,
+        [("default".to_owned(), IdleReason::NoTraffic, NanoDollars(10_000_000))]
+    );
+    assert!(report.attributed.is_empty());
+}
+
+#[test]
+fn used_money_follows_the_weighted_tokens() {
+    let mut engine = CostEngine::new(config(vec![PoolSpec::whole_host()]));
+    let mut gateway = Gateway::new();
+    gateway.in_flight("m", 1.0).tick(&mut engine);
+    let by = |outcome| [("model", "m"), ("upstream", "m"), ("outcome", outcome)];
+    gateway
+        .count(Stat::InputTokens, &by("success"), 300.0)
+        .count(Stat::CacheReadInputTokens, &by("success"), 200.0)
+        .output("m", "success", 100.0)
+        .output("m", "truncated", 20.0);
+    assert_eq!(
+        attributed(&gateway.tick(&mut engine)),
+        [
+            ("m".to_owned(), "uncached_input", "ok", 0),
+            ("m".to_owned(), "cached_input", "ok", 0),
+            ("m".to_owned(), "output", "ok", 0),
+            ("m".to_owned(), "output", "error", 0),
+        ]
+    );
+    // Weights: 100, 200 * 0.1, 100 * 4, 20 * 4; two ticks of 10 milli-dollars.
+    let sums: Vec<_> = attributed(&gateway.tick(&mut engine)).iter().map(|line| line.3).collect();
+    assert_eq!(sums, [3_333_333, 666_667, 13_333_333, 2_666_667]);
+}
+
+#[test]
+fn requests_shorter_than_a_tick_use_their_own_time() {
+    let mut engine = CostEngine::new(config(vec![PoolSpec::whole_host()]));
+    let mut gateway = Gateway::new();
+    gateway.in_flight("m", 0.0).tick(&mut engine);
+    let labels = [("model", "m"), ("upstream", "m")];
+    gateway.output("m", "success", 5.0).count(Stat::DurationSum, &labels, 2_500_000.0);
+    let report = gateway.tick(&mut engine);
+    assert_eq!(report.pending.0, 2_500_000, "held until it was seen at 0");
+    assert_eq!(report.busy, [("default".to_owned(), Duration::from_millis(2500))]);
+    assert_eq!(attributed(&gateway.tick(&mut engine))[0].3, 2_500_000);
+}
+
+#[test]
+fn money_waits_for_tokens_and_is_given_up_in_the_end() {
+    let mut engine = CostEngine::new(config(vec![PoolSpec::whole_host()]));
+    let mut gateway = Gateway::new();
+    gateway.in_flight("m", 1.0);
+    let waits = 15 * 6;
+    for n in 1..=waits {
+        assert_eq!(gateway.tick(&mut engine).pending.0, n * 10_000_000);
+    }
+    let report = gateway.tick(&mut engine);
+    assert_eq!(report.pending, NanoDollars::ZERO);
+    assert_eq!(
+        report.unattributed[1],
+        (UnattributedReason::NoTokens, NanoDollars((waits + 1) * 10_000_000))
+    );
+}
+
+#[test]
+fn without_the_gateway_nobody_is_charged() {
+    let mut engine = CostEngine::new(config(vec![PoolSpec::whole_host()]));
+    let report = tick(&mut engine, None);
+    assert_eq!(report.unattributed[0], (UnattributedReason::GatewayDown, NanoDollars(10_000_000)));
+    assert_eq!(report.idle[0].2, NanoDollars::ZERO);
+}
+
+#[test]
+fn pools_share_by_gpus_and_spare_gpus_are_idle() {
+    let pools = vec![pool("a", "a", Some(2)), pool("b", "b", Some(1))];
+    let mut engine = CostEngine::new(config(pools));
+    let gateway = Gateway::new();
+    engine.tick(&Tick { elapsed: TICK, gateway: Some(&gateway.0), gpus: Some(5), page_read: true });
+    // NVML goes away; the host still has five GPUs.
+    let report = gateway.tick(&mut engine);
+    let idle: Vec<_> = report
+        .idle
+        .iter()
+        .map(|(pool, reason, sum)| (pool.as_str(), reason.as_str(), sum.0))
+        .collect();
+    assert_eq!(
+        idle,
+        [
+            ("a", "no_traffic", 8_000_000),
+            ("b", "no_traffic", 4_000_000),
+            ("none", "no_model", 8_000_000),
+        ]
+    );
+}
+
+#[test]
+fn tokens_that_no_pool_serves_are_told() {
+    let mut engine = CostEngine::new(config(vec![pool("a", "a", None)]));
+    let mut gateway = Gateway::new();
+    gateway.tick(&mut engine);
+    let report = gateway.output("b", "success", 7.0).tick(&mut engine);
+    assert_eq!(report.unpriced_tokens, [("b".to_owned(), 7)].into());
+    assert!(report.attributed.is_empty());
+}
+
+#[test]
+fn lines_are_capped() {
+    let mut engine = CostEngine::new(config(vec![PoolSpec::whole_host()]));
+    let mut gateway = Gateway::new();
+    gateway.in_flight("m", 1.0).tick(&mut engine);
+    for generation in 0..3 {
+        for model in 0..MAX_LINES / 2 {
+            gateway.output(&format!("{generation}-{model}"), "success", 1.0);
+        }
+        gateway.tick(&mut engine);
+        gateway.restart();
+        gateway.in_flight("m", 1.0);
+    }
+    let report = gateway.tick(&mut engine);
+    assert_eq!(report.attributed.len(), MAX_LINES + 1);
+    assert!(report.attributed.iter().any(|(key, _)| key.model == OTHER));
+}
+
+#[derive(Clone, Debug)]
+enum Event {
+    Tokens { stat: usize, model: u8, tenant: u8, outcome: usize, tokens: u32 },
+    RequestTime { model: u8, micros: u32 },
+    InFlight { model: u8, requests: u8 },
+    Restart,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        8 => (0..3_usize, 0..4_u8, 0..3_u8, 0..4_usize, any::<u32>())
+            .prop_map(|(stat, model, tenant, outcome, tokens)| Event::Tokens { stat, model, tenant, outcome, tokens }),
+        4 => (0..4_u8, any::<u32>()).prop_map(|(model, micros)| Event::RequestTime { model, micros }),
+        4 => (0..4_u8, 0..3_u8).prop_map(|(model, requests)| Event::InFlight { model, requests }),
+        1 => Just(Event::Restart),
+    ]
+}
+
+fn apply(gateway: &mut Gateway, event: &Event) {
+    match event {
+        Event::Tokens { stat, model, tenant, outcome, tokens } => {
+            let stat = [Stat::InputTokens, Stat::CacheReadInputTokens, Stat::OutputTokens][*stat];
+            let (model, tenant) = (format!("m{model}"), format!("t{tenant}"));
+            let outcome = gaugeway_core::Outcome::ALL[*outcome].as_str();
+            let labels = [
+                ("model", model.as_str()),
+                ("upstream", &model),
+                ("tenant", &tenant),
+                ("outcome", outcome),
+            ];
+            gateway.count(stat, &labels, f64::from(*tokens));
+        }
+        Event::RequestTime { model, micros } => {
+            let model = format!("m{model}");
+            let labels = [("model", model.as_str()), ("upstream", &model)];
+            gateway.count(Stat::DurationSum, &labels, f64::from(*micros));
+        }
+        Event::InFlight { model, requests } => {
+            gateway.in_flight(&format!("m{model}"), f64::from(*requests));
+        }
+        Event::Restart => gateway.restart(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// Whatever happens, the parts sum to the bill and the bill to price times time.
+    #[test]
+    fn the_bill_is_conserved(
+        // In millionths of a dollar.
+        price in 1..200_000_000_u32,
+        overhead in prop::option::of(0.01..5.0_f64),
+        gpus in prop::option::of(1..9_u32),
+        ticks in prop::collection::vec(
+            (0..20_000_000_u64, prop::collection::vec(event(), 0..6), any::<bool>(), 0..10_u8),
+            1..200,
+        ),
+    ) {
+        let pools = vec![pool("a", "m0", gpus), pool("b", "m1", gpus), pool("c", "m2", gpus)];
+        let mut engine = CostEngine::new(CostConfig {
+            price: HourlyPrice::from_dollars(f64::from(price) / 1e6).unwrap(),
+            overhead: overhead.and_then(HourlyPrice::from_dollars),
+            max_request_duration: Duration::from_mins(1),
+            ..config(pools)
+        });
+        let mut gateway = Gateway::new();
+        let mut elapsed_micros = 0_u128;
+        for (micros, events, page_read, down) in ticks {
+            events.iter().for_each(|event| apply(&mut gateway, event));
+            elapsed_micros += u128::from(micros);
+            engine.tick(&Tick {
+                elapsed: Duration::from_micros(micros),
+                gateway: (down > 0).then_some(&gateway.0),
+                gpus: Some(10),
+                page_read,
+            });
+            let report = engine.report();
+            prop_assert_eq!(report.conservation_error(), 0);
+            prop_assert_eq!(u128::from(report.bill[0].1.0), u128::from(price) * 1000 * elapsed_micros / 3_600_000_000);
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The cost model's counters, in dollars.
+
+use super::page::Page;
+use crate::cost::{CostReport, NanoDollars};
+
+pub(super) fn add(page: &mut Page, cost: &CostReport) {
+    page.gauge(
+        "gaugeway_instance_info",
+        "1, labelled with where the price comes from.",
+        &[("price_source", "config"), ("currency", "USD")],
+        1.0,
+    );
+    page.gauge(
+        "gaugeway_instance_price_dollars_per_hour",
+        "What the host costs per hour.",
+        &[],
+        cost.price.dollars(),
+    );
+    add_bill(page, cost);
+    add_reading_aids(page, cost);
+}
+
+/// The bill and its parts. They sum up: bill = attributed + idle + unattributed + pending.
+fn add_bill(page: &mut Page, cost: &CostReport) {
+    let mut dollars = |name: &str, help: &str, labels: &[(&str, &str)], sum: NanoDollars| {
+        page.counter(name, help, labels, sum.dollars());
+    };
+    for (component, sum) in &cost.bill {
+        dollars(
+            "gaugeway_cost_bill_dollars_total",
+            "What the host has cost since the agent started.",
+            &[("component", component.as_str())],
+            *sum,
+        );
+    }
+    for (key, sum) in &cost.attributed {
+        let mut labels = vec![
+            ("model", key.model.as_str()),
+            ("token_type", key.token_type.as_str()),
+            ("outcome", key.outcome.as_str()),
+        ];
+        labels.extend(key.tenant.as_deref().map(|tenant| ("tenant", tenant)));
+        dollars(
+            "gaugeway_cost_attributed_dollars_total",
+            "Cost of the tokens that were read and written, by what became of the request.",
+            &labels,
+            *sum,
+        );
+    }
+    for (pool, reason, sum) in &cost.idle {
+        dollars(
+            "gaugeway_cost_idle_dollars_total",
+            "Cost of GPUs while they served nothing.",
+            &[("pool", pool), ("reason", reason.as_str())],
+            *sum,
+        );
+    }
+    for (reason, sum) in &cost.unattributed {
+        dollars(
+            "gaugeway_cost_unattributed_dollars_total",
+            "Cost that cannot be given to any model, by reason.",
+            &[("reason", reason.as_str())],
+            *sum,
+        );
+    }
+    page.gauge(
+        "gaugeway_cost_pending_dollars",
+        "Cost of work whose tokens have not been reported, and first increments not yet shown.",
+        &[],
+        cost.pending.dollars(),
+    );
+    #[expect(clippy::cast_precision_loss, reason = "0 unless something is wrong")]
+    page.gauge(
+        "gaugeway_cost_conservation_error_dollars",
+        "The bill less the sum of its parts: 0, to the nano-dollar.",
+        &[],
+        cost.conservation_error() as f64 / 1e9,
+    );
+}
+
+#[expect(clippy::cast_precision_loss, reason = "token counts below 2^53")]
+fn add_reading_aids(page: &mut Page, cost: &CostReport) {
+    for (pool, busy) in &cost.busy {
+        page.counter(
+            "gaugeway_pool_busy_seconds_total",
+            "Time with at least one request in flight, estimated from samples at each tick.",
+            &[("pool", pool)],
+            busy.as_secs_f64(),
+        );
+    }
+    for (model, token_type, weight) in &cost.weights {
+        page.gauge(
+            "gaugeway_cost_token_weight",
+            "What a token counts when used time is shared out.",
+            &[("model", model), ("token_type", token_type.as_str())],
+            *weight,
+        );
+    }
+    for (model, tokens) in &cost.unpriced_tokens {
+        page.counter(
+            "gaugeway_cost_unpriced_tokens_total",
+            "Tokens of models that no pool serves.",
+            &[("model", model)],
+            *tokens as f64,
+        );
+    }
+    for (model, costs) in &cost.unit_costs {
+        for (token_type, cost) in &costs.by_type {
+            for (basis, dollars) in [("usage", cost.usage), ("allocation", cost.allocation)] {
+                page.gauge(
+                    "gaugeway_cost_dollars_per_million_tokens",
+                    "For reading, over the configured window: usage is direct cost, allocation adds a share of idle.",
+                    &[("model", model), ("token_type", token_type.as_str()), ("basis", basis)],
+                    dollars,
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The pages. A request renders the last snapshot and waits for no source.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{sleep, timeout};
+
+use crate::render;
+use crate::snapshot::Latest;
+use crate::summary;
+
+/// Connections at once; more wait in the listen queue.
+const MAX_CONNECTIONS: u32 = 64;
+/// For a whole connection, which carries one request: reading it, answering it, sending the answer.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(15);
+/// Pause after a failed accept, such as when descriptors have run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until `shutdown`, then lets running answers finish within their time.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    latest: Arc<Latest>,
+    shutdown: impl Future<Output = ()>,
+) {
+    let router = router(latest);
+    let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS as usize));
+    let accept = async {
+        loop {
+            // The semaphore is never closed; if it were, nothing could be served.
+            let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let router = router.clone();
+                    tokio::spawn(async move {
+                        answer(stream, router).await;
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    log::warn!("cannot accept a connection: {error}");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = accept => {}
+        () = shutdown => {}
+    }
+    // All permits are back when the last answer is out.
+    let drained = connections.acquire_many(MAX_CONNECTIONS);
+    let drained: Result<Result<SemaphorePermit<'_>, _>, _> =
+        timeout(CONNECTION_TIMEOUT, drained).await;
+    if drained.is_err() {
+        log::warn!("connections were cut at shutdown");
+    }
+}
+
+async fn answer(stream: TcpStream, router: Router) {
+    let connection = hyper::server::conn::http1::Builder::new()
+        // One request per connection, so that one deadline bounds all that a client can hold.
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    match timeout(CONNECTION_TIMEOUT, connection).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => log::debug!("connection: {error}"),
+        Err(_) => log::debug!("connection: cut after {CONNECTION_TIMEOUT:?}"),
+    }
+}
+
+fn router(latest: Arc<Latest>) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/api/v1/summary", get(summary))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .with_state(latest)
+}
+
+/// Always 200: a scrape that fails hides the sources that work.
+async fn metrics(State(latest): State<Arc<Latest>>) -> impl IntoResponse {
+    let page = render::page(&latest.scrape());
+    ([(header::CONTENT_TYPE, HeaderValue::from_static(render::CONTENT_TYPE))], page)
+}
+
+async fn summary(State(latest): State<Arc<Latest>>) -> impl IntoResponse {
+    let json = summary::json(&latest.get());
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], json)
+}
+
+async fn ready(State(latest): State<Arc<Latest>>) -> impl IntoResponse {
+    match latest.get().taken_at {
+        Some(_) => (StatusCode::OK, "ready\n"),
+        None => (StatusCode::SERVICE_UNAVAILABLE, "the first tick has not finished\n"),
+    }
+}

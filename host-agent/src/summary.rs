@@ -1,0 +1,210 @@
+//! `GET /api/v1/summary`: the snapshot as a small JSON object, for scripts and people.
+//!
+//! Counts run from Envoy's start, money from the agent's; `usd_per_million_tokens` covers the
+//! configured window and is absent below its minimum of tokens. Fields may be added, never renamed.
+
+use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use gaugeway_core::stat::{Label, Stat};
+use serde::Serialize;
+
+use crate::cost::{CostReport, ModelUnitCosts, NanoDollars, UnitCost};
+use crate::envoy::{EnvoyStats, Histogram, Value};
+use crate::snapshot::Snapshot;
+
+/// The object.
+#[derive(Serialize)]
+struct Summary<'a> {
+    version: &'static str,
+    /// Unix seconds; null before the first tick.
+    taken_at: Option<f64>,
+    sources: Vec<SourceState<'a>>,
+    /// Sorted by name; empty while the gateway is down.
+    models: Vec<Model<'a>>,
+    /// Null without a price.
+    cost: Option<Cost>,
+}
+
+#[derive(Serialize)]
+struct SourceState<'a> {
+    name: &'static str,
+    up: bool,
+    error: Option<&'a str>,
+    last_success: Option<f64>,
+}
+
+#[derive(Serialize, Default)]
+struct Model<'a> {
+    model: &'a str,
+    requests: u64,
+    /// Requests by outcome.
+    outcomes: BTreeMap<&'a str, u64>,
+    /// Errors by class.
+    errors: BTreeMap<&'a str, u64>,
+    /// Tokens by source: `reported` and `estimated` are never added up.
+    tokens: BTreeMap<&'a str, Tokens>,
+    cache_read_input_tokens: u64,
+    latency_seconds: Latency,
+    /// What was attributed, waste included.
+    usd: Option<f64>,
+    usd_per_million_tokens: Option<UnitCosts>,
+    #[serde(skip)]
+    histograms: BTreeMap<Stat, Histogram>,
+}
+
+#[derive(Serialize, Default)]
+struct Tokens {
+    input: u64,
+    output: u64,
+}
+
+#[derive(Serialize, Default)]
+struct Latency {
+    ttft: Option<Quantiles>,
+    tpot: Option<Quantiles>,
+    duration: Option<Quantiles>,
+}
+
+/// From the buckets, as Prometheus' `histogram_quantile` works them out.
+#[derive(Serialize)]
+struct Quantiles {
+    p50: Option<f64>,
+    p95: Option<f64>,
+    p99: Option<f64>,
+}
+
+/// By token type and over `all`; see [`UnitCost`] for the two bases.
+#[derive(Serialize)]
+struct UnitCosts {
+    usage: BTreeMap<&'static str, f64>,
+    allocation: BTreeMap<&'static str, f64>,
+}
+
+#[derive(Serialize)]
+struct Cost {
+    usd_per_hour: f64,
+    bill_usd: f64,
+    attributed_usd: f64,
+    idle_usd: f64,
+    unattributed_usd: f64,
+    pending_usd: f64,
+}
+
+/// Writes the object.
+pub(crate) fn json(snapshot: &Snapshot) -> String {
+    let cost = snapshot.cost.as_ref();
+    let summary = Summary {
+        version: env!("CARGO_PKG_VERSION"),
+        taken_at: snapshot.taken_at.map(unix_seconds),
+        sources: sources(snapshot),
+        models: snapshot
+            .envoy
+            .outcome
+            .as_ref()
+            .map(|stats| models(stats, cost))
+            .unwrap_or_default(),
+        cost: cost.map(Cost::from),
+    };
+    // No map here has keys that are not text, so there is nothing that could fail.
+    serde_json::to_string(&summary).unwrap_or_default()
+}
+
+fn sources(snapshot: &Snapshot) -> Vec<SourceState<'_>> {
+    let sources = snapshot.sources().into_iter().map(|health| SourceState {
+        name: health.name,
+        up: health.error.is_none(),
+        error: health.error,
+        last_success: health.last_success.map(unix_seconds),
+    });
+    sources.collect()
+}
+
+fn models<'a>(stats: &'a EnvoyStats, cost: Option<&CostReport>) -> Vec<Model<'a>> {
+    let mut models = BTreeMap::<&str, Model<'_>>::new();
+    for (series, value) in &stats.series {
+        let Some(name) = series.labels.get(Label::Model) else { continue };
+        let model = models.entry(name).or_default();
+        model.model = name;
+        let label = |label| series.labels.get(label).unwrap_or("unknown");
+        let count = value.as_count().unwrap_or(0);
+        match (series.stat, value) {
+            (Stat::Requests, _) => {
+                model.requests += count;
+                *model.outcomes.entry(label(Label::Outcome)).or_default() += count;
+            }
+            (Stat::Errors, _) => *model.errors.entry(label(Label::Class)).or_default() += count,
+            (Stat::InputTokens, _) => {
+                model.tokens.entry(label(Label::Source)).or_default().input += count;
+            }
+            (Stat::OutputTokens, _) => {
+                model.tokens.entry(label(Label::Source)).or_default().output += count;
+            }
+            (Stat::CacheReadInputTokens, _) => model.cache_read_input_tokens += count,
+            (stat @ (Stat::Ttft | Stat::Tpot | Stat::Duration), Value::Histogram(histogram)) => {
+                model.histograms.entry(stat).or_default().merge(histogram);
+            }
+            _ => {}
+        }
+    }
+    models.into_values().map(|model| model.finish(cost)).collect()
+}
+
+impl Model<'_> {
+    fn finish(mut self, cost: Option<&CostReport>) -> Self {
+        let quantiles = |stat| self.histograms.get(&stat).and_then(Quantiles::of_micros);
+        self.latency_seconds = Latency {
+            ttft: quantiles(Stat::Ttft),
+            tpot: quantiles(Stat::Tpot),
+            duration: quantiles(Stat::Duration),
+        };
+        self.usd = cost.map(|cost| {
+            let lines = cost.attributed.iter().filter(|(key, _)| key.model == self.model);
+            lines.map(|(_, sum)| *sum).sum::<NanoDollars>().dollars()
+        });
+        self.usd_per_million_tokens =
+            cost.and_then(|cost| cost.unit_costs.get(self.model)).map(UnitCosts::from);
+        self
+    }
+}
+
+impl Quantiles {
+    fn of_micros(histogram: &Histogram) -> Option<Self> {
+        let seconds = |q| histogram.quantile(q).map(|micros| micros / 1e6);
+        (histogram.count > 0.0).then(|| Self {
+            p50: seconds(0.5),
+            p95: seconds(0.95),
+            p99: seconds(0.99),
+        })
+    }
+}
+
+impl From<&ModelUnitCosts> for UnitCosts {
+    fn from(costs: &ModelUnitCosts) -> Self {
+        let by = |basis: fn(&UnitCost) -> f64| {
+            let by_type = costs.by_type.iter().map(|(kind, cost)| (kind.as_str(), basis(cost)));
+            by_type.chain(costs.all.iter().map(|cost| ("all", basis(cost)))).collect()
+        };
+        Self { usage: by(|cost| cost.usage), allocation: by(|cost| cost.allocation) }
+    }
+}
+
+impl From<&CostReport> for Cost {
+    fn from(cost: &CostReport) -> Self {
+        fn usd<'a>(amounts: impl Iterator<Item = &'a NanoDollars>) -> f64 {
+            amounts.copied().sum::<NanoDollars>().dollars()
+        }
+        Self {
+            usd_per_hour: cost.price.dollars(),
+            bill_usd: usd(cost.bill.iter().map(|(_, sum)| sum)),
+            attributed_usd: usd(cost.attributed.iter().map(|(_, sum)| sum)),
+            idle_usd: usd(cost.idle.iter().map(|(_, _, sum)| sum)),
+            unattributed_usd: usd(cost.unattributed.iter().map(|(_, sum)| sum)),
+            pending_usd: cost.pending.dollars(),
+        }
+    }
+}
+
+fn unix_seconds(at: SystemTime) -> f64 {
+    at.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}

@@ -1,0 +1,229 @@
+//! The whole agent on loopback, with a fake Envoy.
+
+mod common;
+
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::time::Duration;
+
+use common::{Answer, FakeEnvoy, http};
+use gaugeway_agent::Agent;
+use gaugeway_agent::config::{Config, NvmlConfig};
+use gaugeway_agent::cost::{CostConfig, HourlyPrice, PoolSpec, WeightTable};
+use gaugeway_agent::envoy::AdminAddress;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+fn config(envoy: AdminAddress) -> Config {
+    Config {
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        tick: Duration::from_millis(100),
+        log: log::LevelFilter::Off,
+        envoy,
+        nvml: None,
+        cost: None,
+    }
+}
+
+fn with_price(envoy: AdminAddress) -> Config {
+    let cost = CostConfig {
+        price: HourlyPrice::from_dollars(3600.0).unwrap(),
+        overhead: None,
+        pools: vec![PoolSpec::whole_host()],
+        weights: WeightTable::default(),
+        max_request_duration: Duration::from_mins(15),
+        window: Duration::from_hours(1),
+        min_tokens: 1,
+    };
+    Config { cost: Some(cost), ..config(envoy) }
+}
+
+struct Running {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    agent: JoinHandle<()>,
+}
+
+impl Running {
+    async fn start(config: Config) -> Self {
+        let agent = Agent::start(config).await.unwrap();
+        let address = agent.address().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let agent = tokio::spawn(agent.run(async { drop(stopped.await) }));
+        Self { address, stop, agent }
+    }
+
+    async fn get(&self, path: &str) -> String {
+        http(self.address, "GET", path).await
+    }
+
+    async fn ready(&self) {
+        while !self.get("/readyz").await.starts_with("HTTP/1.1 200") {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn stop(self) {
+        self.stop.send(()).unwrap();
+        self.agent.await.unwrap();
+    }
+}
+
+#[track_caller]
+fn has(page: &str, line: &str) {
+    assert!(page.lines().any(|l| l == line), "no line\n{line}\nin\n{page}");
+}
+
+fn tokens(output: u64) -> Answer {
+    Answer::page(&format!(
+        "gaugeway_output_tokens_total{{model=\"m\",api=\"openai_chat\",upstream=\"u\",source=\"reported\",outcome=\"success\"}} {output}\n\
+         gaugeway_requests_total{{model=\"m\",api=\"openai_chat\",upstream=\"u\",outcome=\"success\",mode=\"stream\"}} 3\n\
+         envoy_cluster_upstream_rq_active{{envoy_cluster_name=\"u\"}} 1\n"
+    ))
+}
+
+#[tokio::test]
+async fn pages_and_methods() {
+    let envoy = FakeEnvoy::tcp(tokens(1)).await;
+    let agent = Running::start(config(envoy.address)).await;
+    agent.ready().await;
+    for (method, path, status) in [
+        ("GET", "/metrics", "200"),
+        ("HEAD", "/metrics", "200"),
+        ("GET", "/healthz", "200"),
+        ("GET", "/api/v1/summary", "200"),
+        ("POST", "/metrics", "405"),
+        ("GET", "/", "404"),
+        ("GET", "/metrics/", "404"),
+        ("GET", "/quitquitquit", "404"),
+    ] {
+        let answer = http(agent.address, method, path).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{method} {path}: {answer}");
+    }
+    assert!(agent.get("/metrics").await.contains("content-type: text/plain; version=0.0.4"));
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn not_ready_before_the_first_tick_has_ended_but_up() {
+    let mut envoy = FakeEnvoy::tcp(Answer::Silence).await;
+    let agent = Running::start(with_price(envoy.address.clone())).await;
+    envoy.request().await;
+    assert!(agent.get("/readyz").await.starts_with("HTTP/1.1 503"));
+    let page = agent.get("/metrics").await;
+    has(&page, r#"gaugeway_source_up{source="envoy"} 0"#);
+    has(&page, r#"gaugeway_cost_bill_dollars_total{component="instance"} 0"#);
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn without_envoy_gpus_and_price_the_page_is_up() {
+    let nobody = AdminAddress::Tcp("127.0.0.1:1".to_owned());
+    let library = Some("/nonexistent/libnvidia-ml.so.1".into());
+    let config = Config { nvml: Some(NvmlConfig { library }), ..config(nobody) };
+    let agent = Running::start(config).await;
+    let page = loop {
+        // NVML answers on a thread of its own, maybe a tick later.
+        let page = agent.get("/metrics").await;
+        if page.contains("library_missing") {
+            break page;
+        }
+        tokio::task::yield_now().await;
+    };
+    for source in ["envoy", "nvml", "price"] {
+        has(&page, &format!("gaugeway_source_up{{source=\"{source}\"}} 0"));
+    }
+    has(&page, "gaugeway_nvml_up 0");
+    has(&page, r#"gaugeway_nvml_init_failures_total{reason="library_missing"} 1"#);
+    assert!(!page.contains("gaugeway_cost_") && !page.contains("gen_ai_"));
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn numbers_go_with_their_source_and_come_back() {
+    let mut envoy = FakeEnvoy::tcp(tokens(5)).await;
+    let agent = Running::start(config(envoy.address.clone())).await;
+    envoy.whole_tick().await;
+    assert!(
+        agent.get("/metrics").await.contains("gen_ai_client_inference_usage_output_tokens_total{")
+    );
+    envoy.answer(Answer::response("503 Service Unavailable", ""));
+    envoy.whole_tick().await;
+    let page = agent.get("/metrics").await;
+    has(&page, r#"gaugeway_source_up{source="envoy"} 0"#);
+    assert!(!page.contains("gen_ai_"));
+    assert!(page.contains(r#"gaugeway_source_last_success_timestamp_seconds{source="envoy"}"#));
+    envoy.answer(tokens(6));
+    envoy.whole_tick().await;
+    has(&agent.get("/metrics").await, r#"gaugeway_source_up{source="envoy"} 1"#);
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn tokens_turn_into_money_that_adds_up() {
+    let mut envoy = FakeEnvoy::tcp(tokens(1_000)).await;
+    let agent = Running::start(with_price(envoy.address.clone())).await;
+    envoy.whole_tick().await;
+    let attributed =
+        r#"gaugeway_cost_attributed_dollars_total{model="m",token_type="output",outcome="ok"}"#;
+    assert!(!agent.get("/metrics").await.contains(attributed), "counted before the agent ran");
+    envoy.answer(tokens(3_000));
+    envoy.whole_tick().await;
+    // Nobody has scraped the new series yet, so it stands at 0.
+    has(&agent.get("/metrics").await, &format!("{attributed} 0"));
+    envoy.whole_tick().await;
+    let page = agent.get("/metrics").await;
+    let dollars = |start: &str| -> f64 {
+        let values = page.lines().filter(|line| line.starts_with(start));
+        values.map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()).sum()
+    };
+    assert!(dollars(attributed) > 0.0, "{page}");
+    let parts = dollars("gaugeway_cost_attributed_dollars_total{")
+        + dollars("gaugeway_cost_idle_dollars_total{")
+        + dollars("gaugeway_cost_unattributed_dollars_total{")
+        + dollars("gaugeway_cost_pending_dollars ");
+    assert!((dollars("gaugeway_cost_bill_dollars_total{") - parts).abs() < 1e-9, "{page}");
+    has(&page, "gaugeway_cost_conservation_error_dollars 0");
+
+    let summary = agent.get("/api/v1/summary").await;
+    let json: serde_json::Value =
+        serde_json::from_str(summary.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let model = &json["models"][0];
+    assert_eq!(model["model"], "m");
+    assert_eq!(model["requests"], 3);
+    assert_eq!(model["outcomes"]["success"], 3);
+    assert_eq!(model["tokens"]["reported"]["output"], 3_000);
+    assert!(model["usd_per_million_tokens"]["usage"]["output"].as_f64().unwrap() > 0.0);
+    assert_eq!(json["sources"][0]["name"], "envoy");
+    assert_eq!(json["sources"][0]["up"], true);
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn promtool_accepts_the_page() {
+    let mut envoy = FakeEnvoy::tcp(Answer::page(FULL_PAGE)).await;
+    let agent = Running::start(with_price(envoy.address.clone())).await;
+    envoy.whole_tick().await;
+    envoy.answer(Answer::page(&FULL_PAGE.replace(" 5\n", " 9\n")));
+    envoy.whole_tick().await;
+    let page = agent.get("/metrics").await;
+    let text = page.split_once("\r\n\r\n").unwrap().1;
+    let promtool = std::process::Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut promtool) = promtool else {
+        println!("skipped: promtool is not installed");
+        return;
+    };
+    std::io::Write::write_all(&mut promtool.stdin.take().unwrap(), text.as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}\n{text}");
+    agent.stop().await;
+}
+
+/// Every stat of the filter once.
+const FULL_PAGE: &str = include_str!("envoy_page.txt");

@@ -1,0 +1,146 @@
+//! An Envoy admin listener that answers what a test wants.
+
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use std::path::Path;
+
+use gaugeway_agent::envoy::AdminAddress;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::sync::{mpsc, watch};
+
+/// What the listener does once it has read a request.
+#[derive(Clone)]
+pub(crate) enum Answer {
+    /// Sends these bytes and closes.
+    Raw(Vec<u8>),
+    /// Sends a body without end.
+    Endless,
+    /// Keeps the connection and says nothing.
+    Silence,
+}
+
+impl Answer {
+    pub(crate) fn page(text: &str) -> Self {
+        Self::response("200 OK", text)
+    }
+
+    pub(crate) fn response(status: &str, body: &str) -> Self {
+        let length = body.len();
+        Self::Raw(
+            format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}").into_bytes(),
+        )
+    }
+}
+
+pub(crate) struct FakeEnvoy {
+    pub(crate) address: AdminAddress,
+    answer: watch::Sender<Answer>,
+    requests: mpsc::UnboundedReceiver<String>,
+}
+
+impl FakeEnvoy {
+    pub(crate) async fn tcp(answer: Answer) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = AdminAddress::Tcp(listener.local_addr().unwrap().to_string());
+        let (answer, requests, stage) = stage(answer);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(stage.clone().play(stream));
+            }
+        });
+        Self { address, answer, requests }
+    }
+
+    pub(crate) async fn unix(path: &Path, answer: Answer) -> Self {
+        let listener = UnixListener::bind(path).unwrap();
+        let (answer, requests, stage) = stage(answer);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(stage.clone().play(stream));
+            }
+        });
+        Self { address: AdminAddress::Unix(path.to_owned()), answer, requests }
+    }
+
+    /// Answers differently from the next request on.
+    pub(crate) fn answer(&mut self, answer: Answer) {
+        self.answer.send_replace(answer);
+    }
+
+    /// The next request's head.
+    pub(crate) async fn request(&mut self) -> String {
+        self.requests.recv().await.unwrap()
+    }
+
+    /// Returns once a tick that began after this call has ended, which the request of the tick
+    /// after it shows.
+    pub(crate) async fn whole_tick(&mut self) {
+        while self.requests.try_recv().is_ok() {}
+        for _ in 0..3 {
+            self.request().await;
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Stage {
+    answer: watch::Receiver<Answer>,
+    requests: mpsc::UnboundedSender<String>,
+}
+
+fn stage(answer: Answer) -> (watch::Sender<Answer>, mpsc::UnboundedReceiver<String>, Stage) {
+    let (send_answer, answer) = watch::channel(answer);
+    let (requests, got) = mpsc::unbounded_channel();
+    (send_answer, got, Stage { answer, requests })
+}
+
+impl Stage {
+    async fn play(self, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let Ok(byte) = stream.read_u8().await else { return };
+            head.push(byte);
+        }
+        let answer = self.answer.borrow().clone();
+        let _ = self.requests.send(String::from_utf8(head).unwrap());
+        match answer {
+            Answer::Raw(bytes) => drop(stream.write_all(&bytes).await),
+            Answer::Silence => drop(stream.read_u8().await),
+            Answer::Endless => {
+                let head = "HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n";
+                let mut sent = stream.write_all(head.as_bytes()).await;
+                while sent.is_ok() {
+                    sent = stream.write_all(&[b'#'; 64 * 1024]).await;
+                }
+            }
+        }
+    }
+}
+
+/// One request; the whole answer, head included.
+pub(crate) async fn http(address: std::net::SocketAddr, method: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("{method} {path} HTTP/1.1\r\nhost: test\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+/// A folder of this test's own, removed at the end.
+pub(crate) struct Folder(pub(crate) std::path::PathBuf);
+
+impl Folder {
+    pub(crate) fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("gaugeway-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
