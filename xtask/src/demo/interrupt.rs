@@ -40,11 +40,24 @@ pub(crate) fn wait() {
     while pause().is_ok() {}
 }
 
-/// A short pause; an error once the user has interrupted.
-pub(crate) fn pause() -> Result<()> {
-    thread::sleep(LOOK);
+/// Lets time pass; an error once the user has interrupted.
+pub(crate) fn sleep(time: Duration) -> Result<()> {
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        pause()?;
+    }
+    Ok(())
+}
+
+/// An error once the user has interrupted.
+pub(crate) fn check() -> Result<()> {
     if INTERRUPTED.load(Ordering::Relaxed) {
         bail!("interrupted");
     }
     Ok(())
+}
+
+fn pause() -> Result<()> {
+    thread::sleep(LOOK);
+    check()
 }

@@ -8,7 +8,6 @@ use crate::shell::step;
 use crate::workspace::Workspace;
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
-use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
@@ -48,6 +47,11 @@ pub(crate) fn run(
     let json = fs::read_to_string(&summary).context("the load client left no summary")?;
     models(&json).context("the load client's summary is not what was expected")
 }
-fn models(_: &str) -> Result<Vec<Model>> {
-    Ok(vec![])
+#[derive(Deserialize)]
+struct Summary {
+    models: Vec<Model>,
+}
+
+fn models(json: &str) -> serde_json::Result<Vec<Model>> {
+    serde_json::from_str(json).map(|Summary { models }| models)
 }

@@ -55,7 +55,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
 
     let stack = Stack::start(workspace, &programs, args.upstream.as_ref())?;
     let truth = load::run(workspace, &programs, &stack, args)?;
-    let report = measure::report(&stack, truth)?;
+    let report = measure::report(&stack, truth, args.seconds.get())?;
 
     let json = serde_json::to_string(&report)?;
     fs::write(report_file(workspace), &json).context("cannot keep the report")?;

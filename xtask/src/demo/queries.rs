@@ -53,16 +53,23 @@ pub(crate) fn by_model(prometheus: SocketAddr, query: &str) -> Result<BTreeMap<S
 
 fn questions(seconds: u32) -> [(&'static str, String); 3] {
     const TTFT: &str = "gen_ai_server_time_to_first_token_seconds_bucket";
-    const TOKENS: &str = "gen_ai_client_inference_usage_output_tokens_total";
-    const DOLLARS: &str = "gaugeway_cost_dollars_per_million_tokens";
+    const OUTPUT: &str = "gen_ai_client_inference_usage_output_tokens_total";
+    const TOKENS: &str =
+        r#"{__name__=~"gen_ai_client_inference_usage_(input|output)_tokens_total"}"#;
+    const COST: &str = "gaugeway_cost_attributed_dollars_total";
     // Rates reach over the whole measurement, and a little more for the scrapes around it.
     let range = seconds + 10;
+    // Cost metrics name the model in our way, token metrics in OpenTelemetry's.
+    let tokens = format!(r#"label_replace({TOKENS}, "model", "$1", "{MODEL}", "(.*)")"#);
     [
         (
             "ttft_p95_seconds",
             format!("histogram_quantile(0.95, sum by (le, {MODEL}) (rate({TTFT}[{range}s])))"),
         ),
-        ("output_tokens_per_second", format!("sum by ({MODEL}) (rate({TOKENS}[{range}s]))")),
-        ("usd_per_million_tokens", format!("max by ({MODEL}) ({DOLLARS})")),
+        ("output_tokens_per_second", format!("sum by ({MODEL}) (rate({OUTPUT}[{range}s]))")),
+        (
+            "usd_per_million_tokens",
+            format!("1e6 * sum by (model) ({COST}) / sum by (model) ({tokens})"),
+        ),
     ]
 }

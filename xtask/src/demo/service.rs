@@ -119,3 +119,42 @@ impl Drop for Service {
         let _ = self.child.wait();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::env;
+
+    fn scratch() -> PathBuf {
+        let dir = env::temp_dir().join(format!("gaugeway-xtask-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        dir
+    }
+
+    fn shell(script: &str) -> Command {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]);
+        shell
+    }
+
+    #[test]
+    fn dropping_a_service_ends_what_it_started_as_well() {
+        let mut service =
+            Service::start("group", shell("sleep 600 & echo $!; wait"), &scratch()).unwrap();
+        let log = service.log.clone();
+        let pid = service.ready(|| Ok(fs::read_to_string(&log)?.trim().parse::<u32>()?)).unwrap();
+        drop(service);
+        // A killed grandchild may stay a zombie until init has seen it, and is then without a command line.
+        let left = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        assert!(left.is_empty(), "{}", String::from_utf8_lossy(&left));
+    }
+
+    #[test]
+    fn a_service_that_ends_too_early_is_reported_with_its_last_words() {
+        let mut service =
+            Service::start("early", shell("echo no such file; exit 3"), &scratch()).unwrap();
+        let error = service.ready(|| Err::<(), _>(anyhow!("connection refused"))).unwrap_err();
+        let text = format!("{error:#}");
+        assert!(text.contains("exit status: 3") && text.contains("no such file"), "{text}");
+    }
+}
