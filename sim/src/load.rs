@@ -1,5 +1,6 @@
 //! The load client: workers that ask one question after the other and time every event as a user would.
 
+mod chunk;
 mod classify;
 mod exchange;
 mod mix;
