@@ -110,10 +110,10 @@ impl Context {
         if self.logging { Status::NotFound } else { Status::BadArgument }
     }
 
-    /// The map that a setter may change (`getMap`): never in the log phase. Trailers are *created* when
-    /// they are asked for in the last body callback, even by `proxy_get_header_map_size`.
+    /// The map that a setter may change (`getMap`): inside its own callback. Trailers are *created* when
+    /// they are asked for in the last body callback, even by `proxy_get_header_map_size`, and from then
+    /// on stay open.
     pub(crate) fn map_mut(&mut self, map_type: MapType) -> Result<&mut HeaderMap, Status> {
-        let logging = self.logging;
         let (half, trailers) = match map_type {
             MapType::Headers(side) => (self.half(side), false),
             MapType::Trailers(side) => (self.half(side), true),
@@ -123,7 +123,7 @@ impl Context {
             half.trailers = Section { map: Some(HeaderMap::default()), open: true };
         }
         let section = if trailers { &mut half.trailers } else { &mut half.headers };
-        section.map.as_mut().filter(|_| section.open && !logging).ok_or(Status::BadArgument)
+        section.map.as_mut().filter(|_| section.open).ok_or(Status::BadArgument)
     }
 
     /// A body's bytes (`getBuffer`). Outside its callback Envoy hands out an empty buffer, no error.

@@ -102,7 +102,7 @@ impl Host<'_> {
         bytes_out: u32,
         size_out: u32,
     ) -> CallResult {
-        let end = start.checked_add(length).ok_or(Status::BadArgument)?;
+        let end = start.saturating_add(length);
         let bytes = self.buffer(buffer)?;
         let end = end.min(size32(bytes.len()));
         let range = usize::try_from(start).ok().zip(usize::try_from(end).ok());
@@ -134,9 +134,9 @@ impl Host<'_> {
         bytes: u32,
         size: u32,
     ) -> CallResult {
+        self.buffer(buffer)?;
         let bytes = self.read(bytes, size)?;
-        let BufferType::Body(side) = BufferType::from_code(buffer).ok_or(Status::BadArgument)?
-        else {
+        let Some(BufferType::Body(side)) = BufferType::from_code(buffer) else {
             return Err(Status::BadArgument.into());
         };
         let context = self.state().stream().ok_or(Status::BadArgument)?;
@@ -193,6 +193,8 @@ impl Host<'_> {
         let side = match kind {
             0 => Side::Request,
             1 => Side::Response,
+            // A TCP connection, of which there is none.
+            2 | 3 => return Ok(()),
             _ => return Err(Status::BadArgument.into()),
         };
         if let Some(context) = self.state().stream() {

@@ -207,14 +207,15 @@ impl Host<'_> {
         Err(Status::ParseFailure.into())
     }
 
-    pub(super) fn grpc_send(&self, _: u32, message: u32, size: u32, _: u32) -> CallResult {
+    pub(super) fn grpc_send(&self, token: u32, message: u32, size: u32, _: u32) -> CallResult {
         self.read(message, size)?;
-        Err(Status::NotFound.into())
+        Err(if token & 3 == 2 { Status::NotFound } else { Status::BadArgument }.into())
     }
 
-    /// No gRPC call was ever begun, so no token is known.
-    pub(super) fn unknown_token(&self, _token: u32) -> CallResult {
-        Err(Status::NotFound.into())
+    /// No gRPC call was ever begun. The two low bits of a token say what it is for: 1 a call, 2 a
+    /// stream, else nothing that could be ended (`isGrpcCallToken`, `isGrpcStreamToken`).
+    pub(super) fn unknown_token(&self, token: u32) -> CallResult {
+        Err(if matches!(token & 3, 1 | 2) { Status::NotFound } else { Status::BadArgument }.into())
     }
 
     /// The status of the last gRPC call: none, and no message.
