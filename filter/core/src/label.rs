@@ -12,6 +12,11 @@ impl LabelId {
     pub(crate) const UNKNOWN: Self = Self(0);
     /// A name beyond the cap.
     pub(crate) const OTHER: Self = Self(1);
+
+    /// The label's place among those of its table.
+    pub(crate) fn index(self) -> usize {
+        usize::from(self.0)
+    }
 }
 
 /// The value of [`LabelId::OTHER`].
@@ -40,7 +45,7 @@ impl LabelTable {
 
     /// The label for a name, admitting it when there is room. [`LabelId::OTHER`] when there is not.
     pub(crate) fn admit(&mut self, name: &[u8]) -> LabelId {
-        let name = clean_value(&String::from_utf8_lossy(name));
+        let name = clean_value(name);
         if let Some(id) = self.ids.get(name.as_str()) {
             return *id;
         }
@@ -53,12 +58,12 @@ impl LabelTable {
 
     /// The label of a name, if it has been admitted.
     pub(crate) fn find(&self, name: &[u8]) -> Option<LabelId> {
-        self.ids.get(clean_value(&String::from_utf8_lossy(name)).as_str()).copied()
+        self.ids.get(clean_value(name).as_str()).copied()
     }
 
     /// The value of an admitted label.
     pub(crate) fn name(&self, id: LabelId) -> &str {
-        self.names.get(usize::from(id.0)).map_or(OTHER, |name| name)
+        self.names.get(id.index()).map_or(OTHER, |name| name)
     }
 }
 

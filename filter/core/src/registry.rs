@@ -36,7 +36,8 @@ pub struct Registry {
     models: LabelTable,
     tenants: LabelTable,
     upstreams: LabelTable,
-    rates: BTreeMap<LabelId, Rates>,
+    /// By model label.
+    rates: Vec<Rates>,
     /// Host ids. `None`: the host refused this one.
     series: BTreeMap<Key, Option<u32>>,
 }
@@ -87,7 +88,7 @@ impl Registry {
             config.tenant.as_ref().map_or((&[][..], 0), |tenant| (&tenant.allow, tenant.max));
         let tenants = LabelTable::new(allow.iter().map(String::as_str), max);
         let upstreams = LabelTable::new([], MAX_UPSTREAMS);
-        Self { config, models, tenants, upstreams, rates: BTreeMap::new(), series: BTreeMap::new() }
+        Self { config, models, tenants, upstreams, rates: Vec::new(), series: BTreeMap::new() }
     }
 
     /// The configuration.
@@ -155,7 +156,7 @@ impl Registry {
         };
         self.count_overflow(stats, traffic);
         self.learn(model, record);
-        let tokens = count(record, self.rates.get(&model));
+        let tokens = count(record, self.rates.get(model.index()));
         let mut all = Vec::with_capacity(32);
         samples(record, &tokens, self.slos(record), &mut |sample| all.push(sample));
         for sample in all {
@@ -173,7 +174,7 @@ impl Registry {
     ) {
         let record = observer.so_far(at, ending);
         let name = self.model_name(record.model.as_deref());
-        let rates = self.models.find(name).and_then(|model| self.rates.get(&model));
+        let rates = self.models.find(name).and_then(|model| self.rates.get(model.index()));
         let tokens = count(&record, rates);
         state(&record, observer.generated_events(), &tokens, observer.is_over(), set);
     }
@@ -220,7 +221,10 @@ impl Registry {
 
     fn learn(&mut self, model: LabelId, record: &Record) {
         let Some(work) = record.work else { return };
-        let rates = self.rates.entry(model).or_default();
+        if self.rates.len() <= model.index() {
+            self.rates.resize_with(model.index().saturating_add(1), Rates::default);
+        }
+        let Some(rates) = self.rates.get_mut(model.index()) else { return };
         if let Some(tokens) = record.streamed_output {
             rates.learn_output(work, tokens);
         }

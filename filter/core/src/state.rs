@@ -38,7 +38,7 @@ pub(crate) fn state(
 ) {
     let mut text = |key, text: Option<&[u8]>| {
         if let Some(text) = text {
-            set(key, &clean_value(&String::from_utf8_lossy(text)));
+            set(key, &clean_value(text));
         }
     };
     text("gaugeway.api", Some(record.api.as_str().as_bytes()));

@@ -21,5 +21,5 @@ impl HostTime {
 
 /// A span in whole microseconds, the unit of every time stat.
 pub fn micros(span: Duration) -> u64 {
-    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+    span.as_secs().saturating_mul(1_000_000).saturating_add(span.subsec_micros().into())
 }

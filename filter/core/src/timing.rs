@@ -74,8 +74,7 @@ impl Timing {
             return None;
         }
         let span = self.last_generated?.since(self.first_generated?);
-        let gaps = tokens.checked_sub(1)?;
-        Some(Duration::from_nanos(u64::try_from(span.as_nanos()).ok()?.checked_div(gaps)?))
+        span.checked_div(u32::try_from(tokens.checked_sub(1)?).ok()?)
     }
 }
 

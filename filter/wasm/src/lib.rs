@@ -9,7 +9,6 @@ mod http;
 mod root;
 mod sys;
 
-#[expect(missing_docs, reason = "the macro exports `_initialize`, which hosts call")]
 mod entry {
     proxy_wasm::main! {{
         proxy_wasm::set_root_context(|_| Box::new(crate::root::Root::default()));

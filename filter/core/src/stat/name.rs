@@ -16,28 +16,25 @@ pub fn encode<'a>(stat: &str, labels: impl IntoIterator<Item = (Label, &'a str)>
     for (label, value) in labels {
         name.push_str(label.name());
         name.push_str(EQUALS);
-        name.push_str(&clean_value(value));
+        name.push_str(&clean_value(value.as_bytes()));
         name.push_str(END);
     }
     name.push_str(stat);
     name
 }
 
-/// Makes any text a safe label value: at most [`MAX_VALUE_BYTES`] bytes of `[A-Za-z0-9._:/@+-]`,
-/// every other byte becoming `_`, so that no value can forge a tag. Empty text becomes `unknown`.
-pub fn clean_value(value: &str) -> String {
+/// Makes any bytes a safe label value: at most [`MAX_VALUE_BYTES`] bytes of `[A-Za-z0-9._:/@+-]`,
+/// every other byte becoming `_`, so that no value can forge a tag. An empty value becomes `unknown`.
+pub fn clean_value(value: &[u8]) -> String {
     if value.is_empty() {
         return "unknown".to_owned();
     }
-    value
-        .bytes()
-        .take(MAX_VALUE_BYTES)
-        .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' => char::from(byte),
-            b'.' | b'_' | b':' | b'/' | b'@' | b'+' | b'-' => char::from(byte),
-            _ => '_',
-        })
-        .collect()
+    let clean = |byte: &u8| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' => char::from(*byte),
+        b'.' | b'_' | b':' | b'/' | b'@' | b'+' | b'-' => char::from(*byte),
+        _ => '_',
+    };
+    value.iter().take(MAX_VALUE_BYTES).map(clean).collect()
 }
 
 /// A stat name taken apart.
@@ -75,9 +72,9 @@ mod tests {
 
     #[test]
     fn dots_slashes_and_colons_stay_the_rest_is_replaced() {
-        assert_eq!(clean_value("meta-llama/Llama-3.1-8B:free"), "meta-llama/Llama-3.1-8B:free");
-        assert_eq!(clean_value("a;.;model=.=b\n\"é"), "a_._model_._b____");
-        assert_eq!(clean_value(""), "unknown");
+        assert_eq!(clean_value(b"meta-llama/Llama-3.1-8B:free"), "meta-llama/Llama-3.1-8B:free");
+        assert_eq!(clean_value("a;.;model=.=b\n\"é".as_bytes()), "a_._model_._b____");
+        assert_eq!(clean_value(b""), "unknown");
     }
 
     proptest! {
@@ -85,7 +82,7 @@ mod tests {
         fn any_values_come_back_clean(model: String, upstream: String) {
             let labels = [(Label::Model, model.as_str()), (Label::Upstream, upstream.as_str())];
             let name = encode("gaugeway_ttft_us", labels);
-            let (model, upstream) = (clean_value(&model), clean_value(&upstream));
+            let (model, upstream) = (clean_value(model.as_bytes()), clean_value(upstream.as_bytes()));
             let parsed = parse(&name).unwrap();
             prop_assert_eq!(parsed.stat, "gaugeway_ttft_us");
             prop_assert_eq!(parsed.labels, vec![("model", model.as_str()), ("upstream", upstream.as_str())]);
