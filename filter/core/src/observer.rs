@@ -190,6 +190,8 @@ impl Observer {
                     response.complete = true;
                     timing.terminal = timing.terminal.or(at);
                 }
+                // Proxies refuse in HTML, and that is nothing that we should have understood.
+                Event::Malformed if response.status >= 400 => {}
                 Event::Malformed => degraded.insert(Degraded::MalformedJson),
             }
             response.complete |= answer.finish.is_some();

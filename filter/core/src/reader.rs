@@ -63,7 +63,11 @@ impl Reader {
                 sse.finish(&mut EventSink { document, answer, on_event: &mut on_event });
             }
             Self::Whole(document) => {
-                let event = document.end(answer);
+                // Nothing of an answer in one piece was generated before our eyes.
+                let event = match document.end(answer) {
+                    Event::Read(_) | Event::Done => Event::Read(Generated::default()),
+                    Event::Malformed => Event::Malformed,
+                };
                 if !document.is_empty() {
                     on_event(answer, event);
                 }

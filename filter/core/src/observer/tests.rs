@@ -239,6 +239,7 @@ fn a_unary_answer() {
     assert_eq!((record.usage.input, record.usage.output), (Some(5), Some(7)));
     assert_eq!((record.ttft, record.ttfb, record.finish), (None, None, Some(FinishReason::Length)));
     assert_eq!(record.duration, Some(Duration::from_millis(201)));
+    assert_eq!(record.work.unwrap().events, 0);
 }
 
 #[test]
