@@ -72,9 +72,8 @@ impl Collector {
             if stats.skipped.untagged > 0 && !self.told_of_missing_tags {
                 self.told_of_missing_tags = true;
                 log::warn!(
-                    "{} samples of the filter cannot be read: labels stand in their names; \
-                     add the project's stats_tags to Envoy's bootstrap",
-                    stats.skipped.untagged
+                    "the filter's stats cannot be read: labels stand in their names; \
+                     add the project's stats_tags to Envoy's bootstrap"
                 );
             }
         }

@@ -21,8 +21,7 @@ const EXIT_CONFIG: u8 = 64;
 /// gaugeway_source_up 0. Ends on SIGINT and SIGTERM, after running answers have been sent.
 #[derive(Parser)]
 #[command(version, subcommand_negates_reqs = true, args_conflicts_with_subcommands = true)]
-#[command(after_help = "Exit status: 0 after a signal, 64 when the configuration is refused, \
-    1 when the agent cannot start.")]
+#[command(after_help = "Exit status: 0 after a signal, 64 bad configuration, 1 cannot start.")]
 struct Cli {
     /// The configuration: a TOML file; gaugeway-agent.example.toml explains every key.
     #[arg(long, value_name = "FILE", required = true)]
@@ -66,13 +65,11 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let agent = Agent::start(config).await?;
     log::info!("serving http://{}/metrics", agent.address()?);
-    let shutdown = async {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    };
-    agent.run(shutdown).await;
+    agent
+        .run(async {
+            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+        })
+        .await;
     Ok(())
 }
 

@@ -1,10 +1,12 @@
 //! The Envoy source: the filter's stats, and the few of Envoy's own that give them context.
 
 mod client;
+mod histogram;
 mod stats;
 
 pub use client::{AdminAddress, FetchError};
-pub use stats::{EnvoyStats, Histogram, Labels, Series, Skipped, Value};
+pub use histogram::Histogram;
+pub use stats::{EnvoyStats, Labels, Series, Skipped, Value};
 
 use client::get;
 

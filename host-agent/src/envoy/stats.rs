@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use gaugeway_core::stat::{Kind, Label, Stat};
 
+use super::Histogram;
 use crate::exposition::{Sample, samples};
 
 /// Most series that are kept of one page. The filter caps its labels long before; this bounds what
@@ -95,17 +97,6 @@ impl Value {
     }
 }
 
-/// A histogram as Prometheus writes it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Histogram {
-    /// Upper bound and cumulative count, by rising bound; the infinite one is left out.
-    pub buckets: Vec<(f64, f64)>,
-    /// Sum of the observations. Envoy rebuilds it from bins, up to 5 % off.
-    pub sum: f64,
-    /// Number of observations.
-    pub count: f64,
-}
-
 /// Lines that gave nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Skipped {
@@ -186,75 +177,36 @@ impl EnvoyStats {
             self.skipped.over_limit += 1;
             return;
         }
-        let Part::Number = part else {
-            let entry = self.series.entry(series);
-            let value = entry.or_insert_with(|| Value::Histogram(Histogram::default()));
-            if let Value::Histogram(histogram) = value {
-                self.skipped.duplicates += u64::from(!histogram.add(part, sample));
+        let entry = self.series.entry(series);
+        let fresh = match part {
+            Part::Number => {
+                let fresh = matches!(entry, Entry::Vacant(_));
+                entry.insert_entry(Value::Number(sample.value));
+                fresh
             }
-            return;
+            _ => match entry.or_insert_with(|| Value::Histogram(Histogram::default())) {
+                Value::Histogram(histogram) => part.add_to(histogram, sample),
+                // A stat's kind says which parts it has, so this series holds a histogram.
+                Value::Number(_) => false,
+            },
         };
-        if self.series.insert(series, Value::Number(sample.value)).is_some() {
-            self.skipped.duplicates += 1;
-        }
+        self.skipped.duplicates += u64::from(!fresh);
     }
 }
 
-impl Histogram {
-    /// Takes one sample in; false when a bucket of that bound was there already or has no bound.
-    fn add(&mut self, part: &Part, sample: &Sample<'_>) -> bool {
-        match part {
-            Part::Sum => self.sum = sample.value,
-            Part::Count => self.count = sample.value,
-            Part::Number => {}
-            Part::Bucket => {
-                let Some(bound) = label(sample, "le").and_then(|le| le.parse::<f64>().ok()) else {
-                    return false;
-                };
-                if bound.is_infinite() {
-                    return true;
-                }
-                match self.buckets.binary_search_by(|(at, _)| at.total_cmp(&bound)) {
-                    Ok(_) => return false,
-                    Err(place) => self.buckets.insert(place, (bound, sample.value)),
-                }
+impl Part {
+    /// False when a bucket of that bound was there already or has no bound.
+    fn add_to(&self, histogram: &mut Histogram, sample: &Sample<'_>) -> bool {
+        match self {
+            Self::Number => {}
+            Self::Sum => histogram.sum = sample.value,
+            Self::Count => histogram.count = sample.value,
+            Self::Bucket => {
+                let bound = label(sample, "le").and_then(|le| le.parse().ok());
+                return bound.is_some_and(|bound| histogram.set_bucket(bound, sample.value));
             }
         }
         true
-    }
-
-    /// Adds another one up, bucket by bucket; both have the bounds of one catalogue row.
-    pub fn merge(&mut self, other: &Self) {
-        for (bound, count) in &other.buckets {
-            match self.buckets.binary_search_by(|(at, _)| at.total_cmp(bound)) {
-                Ok(place) => {
-                    if let Some((_, sum)) = self.buckets.get_mut(place) {
-                        *sum += count;
-                    }
-                }
-                Err(place) => self.buckets.insert(place, (*bound, *count)),
-            }
-        }
-        self.sum += other.sum;
-        self.count += other.count;
-    }
-}
-
-impl Histogram {
-    /// The value below which a share `q` of the observations lies, by linear interpolation within
-    /// the bucket, as Prometheus' `histogram_quantile` does it. Beyond the last bound it is that
-    /// bound. `None` without observations.
-    pub fn quantile(&self, q: f64) -> Option<f64> {
-        let rank = q * self.count;
-        let last = self.buckets.last().filter(|_| self.count > 0.0)?;
-        let Some(place) = self.buckets.iter().position(|(_, count)| *count >= rank) else {
-            return Some(last.0);
-        };
-        let (bound, count) = *self.buckets.get(place)?;
-        let below = place.checked_sub(1).and_then(|below| self.buckets.get(below));
-        let (start, below) = below.copied().unwrap_or((0.0, 0.0));
-        let inside = count - below;
-        Some(if inside > 0.0 { start + (bound - start) * (rank - below) / inside } else { bound })
     }
 }
 
@@ -365,24 +317,5 @@ other_total{} 1
             .collect();
         let stats = EnvoyStats::read(page.as_bytes());
         assert_eq!((stats.series.len(), stats.skipped.over_limit), (MAX_SERIES, 5));
-    }
-
-    #[test]
-    fn quantiles_interpolate_as_prometheus_does() {
-        let buckets = vec![(1.0, 0.0), (2.0, 10.0), (4.0, 90.0)];
-        let histogram = Histogram { buckets, sum: 0.0, count: 100.0 };
-        assert_eq!(histogram.quantile(0.05), Some(1.5));
-        assert_eq!(histogram.quantile(0.5), Some(3.0));
-        assert_eq!(histogram.quantile(0.99), Some(4.0));
-        assert_eq!(Histogram::default().quantile(0.5), None);
-    }
-
-    #[test]
-    fn histograms_add_up() {
-        let one = Histogram { buckets: vec![(1.0, 1.0), (2.0, 3.0)], sum: 4.0, count: 3.0 };
-        let mut sum = Histogram { buckets: vec![(2.0, 1.0)], sum: 1.5, count: 1.0 };
-        sum.merge(&one);
-        assert_eq!(sum.buckets, [(1.0, 1.0), (2.0, 4.0)]);
-        assert_eq!((sum.sum, sum.count), (5.5, 4.0));
     }
 }

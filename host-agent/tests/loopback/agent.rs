@@ -1,18 +1,17 @@
 //! The whole agent on loopback, with a fake Envoy.
 
-mod common;
-
 use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
-use common::{Answer, FakeEnvoy, http};
 use gaugeway_agent::Agent;
 use gaugeway_agent::config::{Config, NvmlConfig};
 use gaugeway_agent::cost::{CostConfig, HourlyPrice, PoolSpec, WeightTable};
 use gaugeway_agent::envoy::AdminAddress;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+
+use super::fake_envoy::{Answer, FakeEnvoy, http};
 
 fn config(envoy: AdminAddress) -> Config {
     Config {

@@ -1,13 +1,11 @@
 //! The program itself: exit codes, signals.
 
-mod common;
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use common::Folder;
+use super::Folder;
 
 fn agent() -> Command {
     Command::new(env!("CARGO_BIN_EXE_gaugeway-agent"))

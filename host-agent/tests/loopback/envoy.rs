@@ -1,9 +1,9 @@
 //! The Envoy source against admin listeners that behave and that do not.
 
-mod common;
-
-use common::{Answer, FakeEnvoy, Folder};
 use gaugeway_agent::envoy::{AdminAddress, FetchError, collect};
+
+use super::Folder;
+use super::fake_envoy::{Answer, FakeEnvoy};
 
 #[tokio::test]
 async fn one_read_only_request_for_what_is_needed() {
@@ -31,13 +31,11 @@ async fn over_a_unix_socket() {
 
 #[tokio::test]
 async fn no_one_there() {
-    let gone = FakeEnvoy::tcp(Answer::Silence).await.address;
     let socket = AdminAddress::Unix("/nonexistent/admin.sock".into());
     assert!(matches!(collect(&socket).await, Err(FetchError::Connect(_))));
     // Port 1 is reserved and has no service.
     let nobody = AdminAddress::Tcp("127.0.0.1:1".to_owned());
     assert!(matches!(collect(&nobody).await, Err(FetchError::Connect(_))));
-    drop(gone);
 }
 
 #[tokio::test]
@@ -80,8 +78,9 @@ fn percent_decoded(text: &str) -> String {
     let mut parts = text.split('%');
     let mut decoded = parts.next().unwrap().to_owned();
     for part in parts {
-        decoded.push(char::from(u8::from_str_radix(&part[..2], 16).unwrap()));
-        decoded.push_str(&part[2..]);
+        let (code, rest) = part.split_at(2);
+        decoded.push(char::from(u8::from_str_radix(code, 16).unwrap()));
+        decoded.push_str(rest);
     }
     decoded
 }

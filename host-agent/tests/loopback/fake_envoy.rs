@@ -1,7 +1,5 @@
 //! An Envoy admin listener that answers what a test wants.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
-
 use std::path::Path;
 
 use gaugeway_agent::envoy::AdminAddress;
@@ -11,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 
 /// What the listener does once it has read a request.
 #[derive(Clone)]
-pub(crate) enum Answer {
+pub(super) enum Answer {
     /// Sends these bytes and closes.
     Raw(Vec<u8>),
     /// Sends a body without end.
@@ -21,11 +19,11 @@ pub(crate) enum Answer {
 }
 
 impl Answer {
-    pub(crate) fn page(text: &str) -> Self {
+    pub(super) fn page(text: &str) -> Self {
         Self::response("200 OK", text)
     }
 
-    pub(crate) fn response(status: &str, body: &str) -> Self {
+    pub(super) fn response(status: &str, body: &str) -> Self {
         let length = body.len();
         Self::Raw(
             format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}").into_bytes(),
@@ -33,14 +31,14 @@ impl Answer {
     }
 }
 
-pub(crate) struct FakeEnvoy {
-    pub(crate) address: AdminAddress,
+pub(super) struct FakeEnvoy {
+    pub(super) address: AdminAddress,
     answer: watch::Sender<Answer>,
     requests: mpsc::UnboundedReceiver<String>,
 }
 
 impl FakeEnvoy {
-    pub(crate) async fn tcp(answer: Answer) -> Self {
+    pub(super) async fn tcp(answer: Answer) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = AdminAddress::Tcp(listener.local_addr().unwrap().to_string());
         let (answer, requests, stage) = stage(answer);
@@ -52,7 +50,7 @@ impl FakeEnvoy {
         Self { address, answer, requests }
     }
 
-    pub(crate) async fn unix(path: &Path, answer: Answer) -> Self {
+    pub(super) async fn unix(path: &Path, answer: Answer) -> Self {
         let listener = UnixListener::bind(path).unwrap();
         let (answer, requests, stage) = stage(answer);
         tokio::spawn(async move {
@@ -64,18 +62,18 @@ impl FakeEnvoy {
     }
 
     /// Answers differently from the next request on.
-    pub(crate) fn answer(&mut self, answer: Answer) {
+    pub(super) fn answer(&self, answer: Answer) {
         self.answer.send_replace(answer);
     }
 
     /// The next request's head.
-    pub(crate) async fn request(&mut self) -> String {
+    pub(super) async fn request(&mut self) -> String {
         self.requests.recv().await.unwrap()
     }
 
     /// Returns once a tick that began after this call has ended, which the request of the tick
     /// after it shows.
-    pub(crate) async fn whole_tick(&mut self) {
+    pub(super) async fn whole_tick(&mut self) {
         while self.requests.try_recv().is_ok() {}
         for _ in 0..3 {
             self.request().await;
@@ -119,28 +117,11 @@ impl Stage {
 }
 
 /// One request; the whole answer, head included.
-pub(crate) async fn http(address: std::net::SocketAddr, method: &str, path: &str) -> String {
+pub(super) async fn http(address: std::net::SocketAddr, method: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("{method} {path} HTTP/1.1\r\nhost: test\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     answer
-}
-
-/// A folder of this test's own, removed at the end.
-pub(crate) struct Folder(pub(crate) std::path::PathBuf);
-
-impl Folder {
-    pub(crate) fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("gaugeway-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
