@@ -1,5 +1,7 @@
 //! The numbers of proxy-wasm ABI 0.2.1 (proxy-wasm/spec, `abi-versions/v0.2.1`).
 
+use std::fmt;
+
 /// What a host call answers. All thirteen of them: an SDK that knows fewer meets the rest in production.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u32)]
@@ -110,6 +112,19 @@ impl LogLevel {
             4 => Self::Error,
             5 => Self::Critical,
             _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for LogLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Trace => "trace",
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+            Self::Critical => "critical",
         })
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::abi::{Action, BufferType, End, MapType, Side, Status};
+use crate::abi::{Action, BufferType, End, MapType, Side, Status, size32};
 use crate::headers::HeaderMap;
 
 /// A reply that the guest gave in place of the upstream's (`proxy_send_local_response`).
@@ -204,7 +204,7 @@ impl Half {
             return Err(Status::BadArgument);
         }
         let buffer = &mut self.body.buffer;
-        let held = crate::abi::size32(buffer.len());
+        let held = size32(buffer.len());
         match (start, length) {
             (0, 0) => drop(buffer.splice(0..0, bytes.iter().copied())),
             (0, length) if length >= held => bytes.clone_into(buffer),

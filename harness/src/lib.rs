@@ -35,7 +35,7 @@ pub use context::LocalResponse;
 pub use error::VmError;
 pub use fault::Fault;
 pub use headers::HeaderMap;
-pub use metrics::{MetricType, Metrics, TaggedStat, Value};
+pub use metrics::{Metrics, TaggedStat, Value};
 pub use module::{Inspection, Module, inspect};
 pub use state::LogLine;
 pub use stream::{Callback, Finished, Stream};

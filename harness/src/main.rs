@@ -213,7 +213,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 
 fn report_logs(logs: &[LogLine]) {
     for line in logs {
-        report(&format!("{:?}: {}", line.level, line.message).to_lowercase());
+        report(&format!("{}: {}", line.level, line.message));
     }
 }
 

@@ -5,13 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use crate::abi::Status;
 
 /// The kinds of stats, in the order of their ABI numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum MetricType {
-    /// Only rises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum MetricType {
     Counter,
-    /// Goes up and down, or is set.
     Gauge,
-    /// Collects values.
     Histogram,
 }
 

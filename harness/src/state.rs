@@ -15,14 +15,17 @@ use crate::vm::Options;
 pub(crate) const ROOT: u32 = 1;
 
 /// Log lines kept; older ones are dropped, so that a guest that logs per chunk cannot fill memory.
-pub(crate) const MAX_LOG_LINES: usize = 10_000;
+const MAX_LOG_LINES: usize = 10_000;
+
+/// Bytes kept of one log line.
+pub(crate) const MAX_LOG_LINE_BYTES: usize = 64 << 10;
 
 /// One line that the guest has logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
     /// Its severity.
     pub level: LogLevel,
-    /// Its text; bytes that are not UTF-8 are replaced.
+    /// Its text, up to 64 KiB of it; bytes that are not UTF-8 are replaced.
     pub message: String,
 }
 
@@ -119,6 +122,7 @@ impl HostState {
         if self.logs.len() == MAX_LOG_LINES {
             self.logs.pop_front();
         }
+        let message = message.get(..MAX_LOG_LINE_BYTES).unwrap_or(message);
         let message = String::from_utf8_lossy(message).into_owned();
         self.logs.push_back(LogLine { level, message });
     }

@@ -1,6 +1,6 @@
 //! A running VM with one configured plugin, as one Envoy worker has it.
 
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
 use std::time::Duration;
 
 use wasmtime::{Instance, Store, WasmParams, WasmResults};
@@ -185,7 +185,7 @@ impl Vm {
         inner.store.data().memory.map_or(0, |memory| memory.data_size(&inner.store))
     }
 
-    pub(crate) fn inner(&self) -> std::cell::RefMut<'_, Inner> {
+    pub(crate) fn inner(&self) -> RefMut<'_, Inner> {
         self.inner.borrow_mut()
     }
 }

@@ -8,7 +8,7 @@ use wasmtime::{Caller, FuncType, Linker, Val, ValType};
 use crate::abi::{LogLevel, size32};
 use crate::calls::nanoseconds;
 use crate::memory::{CallResult, Failure, Host};
-use crate::state::HostState;
+use crate::state::{HostState, MAX_LOG_LINE_BYTES};
 
 /// The names under which modules import WASI; Envoy registers every function under both.
 pub(crate) const MODULES: [&str; 2] = ["wasi_snapshot_preview1", "wasi_unstable"];
@@ -177,7 +177,8 @@ impl Host<'_> {
         Ok(SUCCESS)
     }
 
-    /// Standard output and error become log lines (`writevImpl`, proxy-wasm-cpp-host).
+    /// Standard output and error become log lines (`writevImpl`, proxy-wasm-cpp-host). As much as a log
+    /// line holds is written at once, which `fd_write` may always do; the guest then writes the rest.
     fn fd_write(&mut self, fd: u32, parts: u32, count: u32, written_out: u32) -> CallResult<u32> {
         let level = match fd {
             1 => LogLevel::Info,
@@ -188,7 +189,11 @@ impl Host<'_> {
         for part in 0..count {
             let place = parts.saturating_add(part.saturating_mul(8));
             let (pointer, size) = (self.read_u32(place)?, self.read_u32(place.saturating_add(4))?);
-            text.extend(self.read(pointer, size)?);
+            let room = size32(MAX_LOG_LINE_BYTES.saturating_sub(text.len()));
+            text.extend(self.read(pointer, size.min(room))?);
+            if size >= room {
+                break;
+            }
         }
         if !text.is_empty() {
             self.state().log(level, text.strip_suffix(b"\n").unwrap_or(&text));
