@@ -1,16 +1,18 @@
 //! One request over a connection that is kept as long as the server lets it.
 
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::Context;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 use super::watch::{Stop, Watch};
@@ -27,13 +29,35 @@ pub(super) struct Client {
 
 struct Connection {
     sender: SendRequest<Full<Bytes>>,
-    driver: JoinHandle<()>,
+    driver: Driver,
 }
 
-impl Drop for Connection {
-    /// Closes the socket at once, which is what a client that leaves does.
-    fn drop(&mut self) {
-        self.driver.abort();
+/// Moves bytes between the socket and the request in flight. It runs inside the task that waits for them: a task of
+/// its own would put the scheduler between an event's arrival and the look at the clock. Dropping it closes the
+/// socket at once, which is what a client that leaves does.
+struct Driver(Option<http1::Connection<TokioIo<TcpStream>, Full<Bytes>>>);
+
+impl Driver {
+    /// Waits for something that needs this connection.
+    async fn drive<T>(&mut self, waited: impl Future<Output = T>) -> T {
+        let mut waited = pin!(waited);
+        poll_fn(|cx| {
+            self.advance(cx);
+            let result = waited.as_mut().poll(cx);
+            // What was asked for just now goes out now.
+            self.advance(cx);
+            result
+        })
+        .await
+    }
+
+    fn advance(&mut self, cx: &mut Context<'_>) {
+        // How the connection ended is seen by whoever waits for its response.
+        if let Some(connection) = &mut self.0
+            && Pin::new(connection).poll(cx).is_ready()
+        {
+            self.0 = None;
+        }
     }
 }
 
@@ -59,10 +83,14 @@ impl Client {
         let request = self.request(plan);
         let Some(connection) = self.connected().await else { return Stop::Unreachable };
         *watch = Watch::start();
-        match connection.sender.send_request(request).await {
-            Ok(response) => read(response, plan, watch).await,
-            Err(_) => Stop::Broken,
-        }
+        let Connection { sender, driver } = connection;
+        let answered = async {
+            match sender.send_request(request).await {
+                Ok(response) => read(response, plan, watch).await,
+                Err(_) => Stop::Broken,
+            }
+        };
+        driver.drive(answered).await
     }
 
     fn request(&self, plan: &RequestPlan) -> Request<Full<Bytes>> {
@@ -82,7 +110,7 @@ impl Client {
     /// The kept connection if it is still good, else a new one. Connecting is not part of any measured time.
     async fn connected(&mut self) -> Option<&mut Connection> {
         let kept = match &mut self.connection {
-            Some(connection) => connection.sender.ready().await.is_ok(),
+            Some(Connection { sender, driver }) => driver.drive(sender.ready()).await.is_ok(),
             None => false,
         };
         if !kept {
@@ -95,12 +123,8 @@ impl Client {
 async fn connect(url: &Url) -> Option<Connection> {
     let stream = TcpStream::connect((url.host.as_str(), url.port)).await.ok()?;
     stream.set_nodelay(true).ok()?;
-    let (sender, connection) = handshake(TokioIo::new(stream)).await.ok()?;
-    // How the connection ended is seen by whoever waits for its response.
-    let driver = tokio::spawn(async move {
-        let _seen = connection.await;
-    });
-    Some(Connection { sender, driver })
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
+    Some(Connection { sender, driver: Driver(Some(connection)) })
 }
 
 async fn read(mut response: Response<Incoming>, plan: &RequestPlan, watch: &mut Watch) -> Stop {
