@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use crate::abi::{Action, BufferType, End, MapType, Side, Status, size32};
 use crate::headers::HeaderMap;
 
-/// A reply that the guest gave in place of the upstream's (`proxy_send_local_response`).
+/// A reply that the guest gave in place of the upstream's (`proxy_send_local_response`). Envoy sends it
+/// through this guest's own response callbacks, with these details as `response.code_details`; a test
+/// to which that matters calls them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalResponse {
     /// HTTP status.
