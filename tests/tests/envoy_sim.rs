@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 const REQUESTS: u64 = 3000;
@@ -184,8 +184,8 @@ fn number(line: &Value, key: &str) -> Option<u64> {
 }
 
 fn run() -> Option<&'static Run> {
-    static RUN: OnceLock<Option<Run>> = OnceLock::new();
-    RUN.get_or_init(|| Some(drive(&real::envoy()?))).as_ref()
+    static RUN: LazyLock<Option<Run>> = LazyLock::new(|| Some(drive(&real::envoy()?)));
+    RUN.as_ref()
 }
 
 fn drive(binary: &Path) -> Run {
