@@ -33,7 +33,7 @@ enum Task {
     /// The first run downloads Envoy and a small LLM into target/real/; later runs work offline.
     Test,
     /// Builds the filter as target/gaugeway.wasm.
-    Wasm(wasm::Args),
+    Wasm,
     /// Says what is present, what is missing and how to get it. Fails when something essential is missing.
     Doctor,
     /// All checks of a commit: format, lints, tests, documentation.
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     let done = Workspace::find().and_then(|workspace| match task {
         Task::Demo(args) => demo::run(&workspace, &args),
         Task::Test => test::run(&workspace),
-        Task::Wasm(args) => wasm::run(&workspace, &args),
+        Task::Wasm => wasm::run(&workspace),
         Task::Doctor => doctor::run(&workspace),
         Task::Ci => ci::run(&workspace),
     });

@@ -13,6 +13,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let (prometheus, promtool) = prometheus::ensure()?;
     llm::ensure(workspace)
         .context("`cargo test --workspace` runs without it and skips what needs it")?;
+    wasm::ensure_optimiser();
     wasm::build(workspace)?;
 
     step("Building the programs that the tests start");

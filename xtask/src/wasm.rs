@@ -1,5 +1,8 @@
 //! The filter as a file for Envoy.
 
+mod names;
+
+use crate::real::apt;
 use crate::shell::{self, step};
 use crate::workspace::Workspace;
 use anyhow::{Context as _, Result, bail};
@@ -11,8 +14,10 @@ use std::process::Command;
 const MAX_BYTES: u64 = 200 << 10;
 
 /// What the module may use; all of it works in Envoy's V8.
-const WASM_OPT: [&str; 7] = [
+const WASM_OPT: [&str; 9] = [
     "-O3",
+    "--debuginfo",
+    "--enable-simd",
     "--enable-bulk-memory",
     "--enable-sign-ext",
     "--enable-nontrapping-float-to-int",
@@ -21,20 +26,9 @@ const WASM_OPT: [&str; 7] = [
     "--enable-reference-types",
 ];
 
-/// Options of `cargo xtask wasm`.
-#[derive(clap::Args)]
-pub(crate) struct Args {
-    /// Shrink the module with wasm-opt (Debian's package `binaryen`), about a fifth smaller.
-    #[arg(long)]
-    opt: bool,
-}
-
 /// Builds the filter and says how large it is.
-pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
+pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     build(workspace)?;
-    if args.opt {
-        optimise(&workspace.wasm())?;
-    }
     println!("{}: {}", workspace.wasm().display(), kib(size(workspace)?));
     Ok(())
 }
@@ -49,27 +43,37 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
         "--target=wasm32-wasip1",
     ]))?;
     let built = workspace.target().join("wasm32-wasip1/wasm/gaugeway_filter.wasm");
-    fs::copy(&built, workspace.wasm())
-        .with_context(|| format!("cannot copy {}", built.display()))?;
-    Ok(())
+    let module = workspace.wasm();
+    if shell::on_path("wasm-opt").is_some() {
+        shell::run(Command::new("wasm-opt").args(WASM_OPT).arg(&built).arg("-o").arg(&module))?;
+    } else {
+        eprintln!(
+            "wasm-opt is not on the PATH (Debian's package binaryen): the filter is a tenth larger"
+        );
+        fs::copy(&built, &module).with_context(|| format!("cannot copy {}", built.display()))?;
+    }
+    let named = fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
+    fs::write(&module, names::readable(&named)?)
+        .with_context(|| format!("cannot write {}", module.display()))
 }
 
-/// Prints the filter's size, and fails when it has outgrown its limit.
+/// Installs wasm-opt where that is possible. The filter works without it, and is larger.
+pub(crate) fn ensure_optimiser() {
+    if shell::on_path("wasm-opt").is_none()
+        && let Err(error) = apt::install("binaryen")
+    {
+        eprintln!("no wasm-opt: {error:#}");
+    }
+}
+
+/// Prints the filter's size, and fails when it has outgrown its limit in spite of wasm-opt.
 pub(crate) fn check_size(workspace: &Workspace) -> Result<()> {
     let bytes = size(workspace)?;
     eprintln!("filter: {} of at most {}", kib(bytes), kib(MAX_BYTES));
-    if bytes >= MAX_BYTES {
+    if bytes >= MAX_BYTES && shell::on_path("wasm-opt").is_some() {
         bail!("the filter has outgrown its limit; `twiggy top` shows what is in it");
     }
     Ok(())
-}
-
-fn optimise(module: &Path) -> Result<()> {
-    if shell::on_path("wasm-opt").is_none() {
-        bail!("wasm-opt is not on the PATH: install the package `binaryen`");
-    }
-    step("Shrinking it");
-    shell::run(Command::new("wasm-opt").args(WASM_OPT).arg(module).arg("-o").arg(module))
 }
 
 fn size(workspace: &Workspace) -> Result<u64> {
