@@ -48,6 +48,10 @@ struct Serve {
     #[arg(long, value_name = "FILE")]
     truth: Option<PathBuf>,
     /// Serve the models of this TOML file (`[[model]]` tables) instead of the built-in ones.
+    ///
+    /// Each table has `name` and any of: `style` (openai, vllm or llamacpp), `ttft_ms`, `ttft_jitter_ms`,
+    /// `tokens_per_second`, `gap_jitter`, `output_tokens` ([least, most]), `reasoning_share`, `cached_share`,
+    /// `tokens_per_event`, `bytes_per_token`. What is left out is that of a quick vLLM.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }

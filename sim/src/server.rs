@@ -68,7 +68,9 @@ impl ServerConfig {
     ///
     /// The file cannot be read or does not parse; the message names it.
     pub fn read_models(path: &Path) -> Result<Vec<ModelProfile>, StartError> {
-        let describe = |reason: String| StartError::Config(format!("{}: {reason}", path.display()));
+        let describe = |reason: String| {
+            StartError::Config(format!("models file {}: {reason}", path.display()))
+        };
         let text = std::fs::read_to_string(path).map_err(|error| describe(error.to_string()))?;
         let file: ModelsFile =
             toml::from_str(&text).map_err(|error| describe(error.to_string()))?;

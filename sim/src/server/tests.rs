@@ -148,3 +148,21 @@ fn a_thousand_streams_run_at_once() {
     assert!(server.settle(Duration::from_secs(10)));
     assert!(server.shutdown().iter().all(|served| served.end == ServedEnd::ClientGone));
 }
+
+#[test]
+fn a_models_file_is_read_and_a_wrong_key_is_named() {
+    let dir = std::env::temp_dir().join(format!("gaugeway-sim-models-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let path = dir.join("models.toml");
+    std::fs::write(
+        &path,
+        "[[model]]\nname = \"tiny\"\nstyle = \"llamacpp\"\noutput_tokens = [1, 9]",
+    )
+    .unwrap();
+    let models = ServerConfig::read_models(&path).unwrap();
+    assert_eq!((models[0].name.as_str(), models[0].output_tokens), ("tiny", (1, 9)));
+    std::fs::write(&path, "[[model]]\nname = \"tiny\"\nspeed = 3").unwrap();
+    let error = ServerConfig::read_models(&path).unwrap_err().to_string();
+    assert!(error.contains("models.toml") && error.contains("speed"), "{error}");
+    std::fs::remove_dir_all(&dir).unwrap();
+}
