@@ -7,7 +7,6 @@ use crate::shell::{self, step};
 use crate::workspace::Workspace;
 use anyhow::{Context as _, Result, bail};
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 /// The filter must stay smaller than this; every Envoy worker compiles it.
