@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use std::fs;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// What the simulated server and its client are asked to do: mostly well, with every kind of trouble.
 const MIX: &str = "ok=78,abort=8,truncate=4,error_in_stream=4,http=6";
@@ -18,13 +18,23 @@ const MIX: &str = "ok=78,abort=8,truncate=4,error_in_stream=4,http=6";
 /// Time after the last request has been sent for long answers to end.
 const TAIL: Duration = Duration::from_secs(120);
 
-/// Sends traffic through Envoy and gives what the client saw, by model.
+/// What was sent.
+pub(crate) struct Traffic {
+    /// What the client saw, by model.
+    pub(crate) truth: Vec<Model>,
+    /// When it began no more requests.
+    pub(crate) until: SystemTime,
+    /// For how long it began some.
+    pub(crate) seconds: u32,
+}
+
+/// Sends traffic through Envoy.
 pub(crate) fn run(
     workspace: &Workspace,
     programs: &Programs,
     stack: &Stack,
     args: &Args,
-) -> Result<Vec<Model>> {
+) -> Result<Traffic> {
     step(&format!("Sending traffic for {} s, {} requests at once", args.seconds, args.concurrency));
     let dir = workspace.demo();
     let summary = dir.join("load.json");
@@ -42,16 +52,16 @@ pub(crate) fn run(
         Some(model) => command.args(["--model", model]),
         None => command.args(["--mix", MIX]),
     };
-    let limit = Duration::from_secs(args.seconds.get().into()) + TAIL;
-    Service::start_visibly("load", command, &dir)?.finish(limit)?;
+    let seconds = args.seconds.get();
+    let time = Duration::from_secs(seconds.into());
+    let until = SystemTime::now() + time;
+    Service::start_visibly("load", command, &dir)?.finish(time + TAIL)?;
     let json = fs::read_to_string(&summary).context("the load client left no summary")?;
-    models(&json).context("the load client's summary is not what was expected")
+    let Summary { models } = serde_json::from_str(&json)
+        .context("the load client's summary is not what was expected")?;
+    Ok(Traffic { truth: models, until, seconds })
 }
 #[derive(Deserialize)]
 struct Summary {
     models: Vec<Model>,
-}
-
-fn models(json: &str) -> serde_json::Result<Vec<Model>> {
-    serde_json::from_str(json).map(|Summary { models }| models)
 }

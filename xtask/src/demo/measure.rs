@@ -1,5 +1,6 @@
 //! What the filter and the agent say, once everything has arrived.
 
+use super::load::Traffic;
 use super::report::{Agent, Envoy, Model, Report};
 use super::stack::Stack;
 use super::{access_log, http, interrupt, queries};
@@ -49,9 +50,9 @@ struct UnitCosts {
 }
 
 /// Waits until all that the client sent has been counted, and puts the two side by side.
-pub(crate) fn report(stack: &Stack, truth: Vec<Model>, seconds: u32) -> Result<Report> {
+pub(crate) fn report(stack: &Stack, traffic: Traffic) -> Result<Report> {
     step("Waiting for the last numbers to arrive");
-    let sent = truth.iter().map(|model| model.requests).sum();
+    let sent = traffic.truth.iter().map(|model| model.requests).sum();
     let summary = counted(stack, sent)?;
     let log = &stack.envoy.access_log;
     let log = fs::read_to_string(log).with_context(|| format!("cannot read {}", log.display()))?;
@@ -73,11 +74,11 @@ pub(crate) fn report(stack: &Stack, truth: Vec<Model>, seconds: u32) -> Result<R
             model: seen.model,
         }
     });
-    let prometheus = stack.prometheus.as_ref().map(|(_, address)| queries::ask(*address, seconds));
+    let prometheus = stack.prometheus.as_ref().map(|(_, address)| queries::ask(*address, &traffic));
     Ok(Report {
         models: models.collect(),
-        truth,
         prometheus: prometheus.transpose()?,
+        truth: traffic.truth,
         agent: Agent {
             url: format!("http://{}", stack.agent_address),
             rss_bytes: stack.agent.rss_bytes(),

@@ -54,8 +54,8 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     empty_folder(workspace)?;
 
     let stack = Stack::start(workspace, &programs, args.upstream.as_ref())?;
-    let truth = load::run(workspace, &programs, &stack, args)?;
-    let report = measure::report(&stack, truth, args.seconds.get())?;
+    let traffic = load::run(workspace, &programs, &stack, args)?;
+    let report = measure::report(&stack, traffic)?;
 
     let json = serde_json::to_string(&report)?;
     fs::write(report_file(workspace), &json).context("cannot keep the report")?;

@@ -1,11 +1,13 @@
 //! The questions that Prometheus is asked about what it scraped.
 
 use super::http;
+use super::load::Traffic;
 use super::report::Query;
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::UNIX_EPOCH;
 
 /// The label by which the agent's OpenTelemetry metrics name the model.
 const MODEL: &str = "gen_ai_request_model";
@@ -27,9 +29,9 @@ struct Series {
     value: (f64, String),
 }
 
-/// All questions with their answers. `seconds` is how long traffic ran.
-pub(crate) fn ask(prometheus: SocketAddr, seconds: u32) -> Result<BTreeMap<String, Query>> {
-    questions(seconds)
+/// All questions with their answers.
+pub(crate) fn ask(prometheus: SocketAddr, traffic: &Traffic) -> Result<BTreeMap<String, Query>> {
+    questions(traffic)
         .into_iter()
         .map(|(name, query)| {
             let result = by_model(prometheus, &query)?;
@@ -39,7 +41,7 @@ pub(crate) fn ask(prometheus: SocketAddr, seconds: u32) -> Result<BTreeMap<Strin
 }
 
 /// The value of each model's series. Values that are no finite number are no answer.
-pub(crate) fn by_model(prometheus: SocketAddr, query: &str) -> Result<BTreeMap<String, f64>> {
+fn by_model(prometheus: SocketAddr, query: &str) -> Result<BTreeMap<String, f64>> {
     let url = format!("http://{prometheus}/api/v1/query?query={}", http::percent_encode(query));
     let answer: Answer = http::get_json(&url)?;
     let values = answer.data.result.into_iter().map(|series| {
@@ -51,22 +53,21 @@ pub(crate) fn by_model(prometheus: SocketAddr, query: &str) -> Result<BTreeMap<S
     Ok(values.into_iter().filter(|(_, value)| value.is_finite()).collect())
 }
 
-fn questions(seconds: u32) -> [(&'static str, String); 3] {
+fn questions(traffic: &Traffic) -> [(&'static str, String); 3] {
     const TTFT: &str = "gen_ai_server_time_to_first_token_seconds_bucket";
     const OUTPUT: &str = "gen_ai_client_inference_usage_output_tokens_total";
     const TOKENS: &str =
         r#"{__name__=~"gen_ai_client_inference_usage_(input|output)_tokens_total"}"#;
     const COST: &str = "gaugeway_cost_attributed_dollars_total";
-    // Rates reach over the whole measurement, and a little more for the scrapes around it.
-    let range = seconds + 10;
+    // Rates as they stood when the last requests began: afterwards they would only fall.
+    let until = traffic.until.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let range = format!("[{}s] @ {until}", traffic.seconds);
     // Cost metrics name the model in our way, token metrics in OpenTelemetry's.
     let tokens = format!(r#"label_replace({TOKENS}, "model", "$1", "{MODEL}", "(.*)")"#);
     [
-        (
-            "ttft_p95_seconds",
-            format!("histogram_quantile(0.95, sum by (le, {MODEL}) (rate({TTFT}[{range}s])))"),
-        ),
-        ("output_tokens_per_second", format!("sum by ({MODEL}) (rate({OUTPUT}[{range}s]))")),
+        // Envoy is new, so its buckets hold this measurement and nothing else.
+        ("ttft_p95_seconds", format!("histogram_quantile(0.95, sum by (le, {MODEL}) ({TTFT}))")),
+        ("output_tokens_per_second", format!("sum by ({MODEL}) (rate({OUTPUT}{range}))")),
         (
             "usd_per_million_tokens",
             format!("1e6 * sum by (model) ({COST}) / sum by (model) ({tokens})"),

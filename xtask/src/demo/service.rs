@@ -55,12 +55,11 @@ impl Service {
 
     /// Waits until `probe` answers; the error shows the log's end when the program ends before that.
     pub(crate) fn ready<T>(&mut self, probe: impl Fn() -> Result<T>) -> Result<T> {
-        let what = format!("the start of {}", self.name);
-        let answer = interrupt::wait_for(&what, Duration::from_secs(60), || {
+        let what = format!("the start of {} (its log: {})", self.name, self.log.display());
+        interrupt::wait_for(&what, Duration::from_secs(60), || {
             self.alive()?;
             Ok(probe())
-        });
-        answer.with_context(|| format!("{} is not ready; see {}", self.name, self.log.display()))
+        })
     }
 
     /// Waits until the program has done its work; an error when it fails or takes longer than `limit`.
@@ -92,11 +91,7 @@ impl Service {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<_> = text.lines().collect();
         let tail = lines.get(lines.len().saturating_sub(TAIL)..).unwrap_or_default().join("\n");
-        anyhow!(
-            "{} ended with {status}; its last words in {}:\n{tail}",
-            self.name,
-            self.log.display()
-        )
+        anyhow!("{} ended with {status}; the end of {}:\n{tail}", self.name, self.log.display())
     }
 
     fn signal(&self, signal: Signal) {

@@ -23,23 +23,15 @@ pub(crate) fn render(report: &Report) -> String {
     let mut rows = vec![HEAD.map(str::to_owned)];
     for model in &report.models {
         rows.push(row(model, "filter"));
-        rows.extend(
-            report
-                .truth
-                .iter()
-                .filter(|truth| truth.model == model.model)
-                .map(|truth| row(truth, "client")),
-        );
+        let truth = report.truth.iter().filter(|truth| truth.model == model.model);
+        rows.extend(truth.map(|truth| row(truth, "client")));
     }
     let mut lines = align(&rows);
     lines.push(String::new());
-    lines.extend(
-        report
-            .models
-            .iter()
-            .filter(|model| !model.errors.is_empty())
-            .map(|model| format!("errors of {}: {}", model.model, counts(&model.errors))),
-    );
+    for model in &report.models {
+        let truth = report.truth.iter().find(|truth| truth.model == model.model);
+        lines.extend(errors(model, truth.map(|truth| &truth.errors)));
+    }
     for (name, answer) in report.prometheus.iter().flatten() {
         lines.push(format!("Prometheus, {name}: {}", values(&answer.result)));
     }
@@ -47,6 +39,15 @@ pub(crate) fn render(report: &Report) -> String {
         lines.push(format!("agent: {:.1} MB of memory", bytes as f64 / 1e6));
     }
     lines.join("\n")
+}
+
+/// What failed, and what the client says where it disagrees.
+fn errors(model: &Model, truth: Option<&BTreeMap<String, u64>>) -> Option<String> {
+    let client = truth.filter(|truth| **truth != model.errors);
+    let client =
+        client.map(|truth| format!(" (the client: {})", counts(truth))).unwrap_or_default();
+    let any = !model.errors.is_empty() || !client.is_empty();
+    any.then(|| format!("errors of {}: {}{client}", model.model, counts(&model.errors)))
 }
 
 fn row(model: &Model, seen_by: &str) -> [String; HEAD.len()] {
@@ -90,7 +91,7 @@ fn align(rows: &[[String; HEAD.len()]]) -> Vec<String> {
 
 fn counts(map: &BTreeMap<String, u64>) -> String {
     let parts: Vec<_> = map.iter().map(|(name, count)| format!("{name} {count}")).collect();
-    parts.join(", ")
+    if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
 }
 
 fn values(map: &BTreeMap<String, f64>) -> String {
