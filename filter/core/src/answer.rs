@@ -1,27 +1,46 @@
 //! What a response has said so far.
 
-use crate::dialect::Field;
+use crate::dialect::{Field, Kind, finish_code, finish_reason};
+use crate::endpoint::Api;
 use crate::error::Fault;
 use crate::json::{Sink, Value};
 use crate::outcome::FinishReason;
-use crate::usage::Usage;
+use crate::usage::Reports;
 
 /// The facts of one response, gathered over all of its events.
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
     /// The first model name that came.
     pub(crate) model: Option<Box<[u8]>>,
-    pub(crate) usage: Usage,
-    pub(crate) finish: Option<FinishReason>,
+    pub(crate) reports: Reports,
+    finish: Option<FinishReason>,
     /// What was said of an error, if anything was; `failed` says whether it is one.
     pub(crate) fault: Option<Box<Fault>>,
     pub(crate) failed: bool,
+    /// The API that the body turned out to be of, where the path was wrong.
+    pub(crate) api: Option<Api>,
     /// Bytes of generated text, as they stood in JSON strings.
     pub(crate) content_bytes: u64,
     /// Whether reasoning was shown.
     pub(crate) reasoning_shown: bool,
-    /// What the event that is being read holds.
-    event: Generated,
+    /// Whether a filter kept the prompt or parts of the answer back.
+    blocked: bool,
+    /// Whether the item that is being generated has come in deltas.
+    deltas: bool,
+    event: Event,
+}
+
+/// What the event that is being read holds.
+#[derive(Clone, Copy, Debug, Default)]
+struct Event {
+    generated: Generated,
+    kind: Kind,
+    delta: bool,
+    item_name: bool,
+    whole_item: bool,
+    part_text: bool,
+    part_thought: bool,
+    last: bool,
 }
 
 /// Which generated payloads an event holds.
@@ -34,46 +53,90 @@ pub(crate) struct Generated {
 }
 
 impl Answer {
-    /// Ends the event: what it held, and a clean slate for the next.
-    pub(crate) fn end_event(&mut self) -> Generated {
-        let event = std::mem::take(&mut self.event);
-        self.reasoning_shown |= event.reasoning;
-        event
+    /// Ends the event: what it held, whether it is the terminal one, and a clean slate for the next.
+    pub(crate) fn end_event(&mut self) -> (Generated, bool) {
+        self.end_part();
+        let Event { mut generated, kind, delta, item_name, whole_item, last, .. } =
+            std::mem::take(&mut self.event);
+        match kind {
+            Kind::Delta => generated.output |= delta,
+            Kind::ReasoningDelta => generated.reasoning |= delta,
+            Kind::ItemBegins => {
+                generated.output |= item_name;
+                self.deltas = false;
+            }
+            // LM Studio sends a call's arguments whole, without deltas before.
+            Kind::WholeItem => generated.output |= whole_item && !self.deltas,
+            Kind::Error => self.failed = true,
+            Kind::Plain | Kind::Last => {}
+        }
+        self.deltas |= kind == Kind::Delta;
+        self.reasoning_shown |= generated.reasoning;
+        (generated, last || kind == Kind::Last)
+    }
+
+    /// Why generation ended, once that has been said.
+    pub(crate) fn finish(&self) -> Option<FinishReason> {
+        self.finish.or_else(|| self.blocked.then_some(FinishReason::ContentFilter))
+    }
+
+    fn end_part(&mut self) {
+        let event = &mut self.event;
+        if std::mem::take(&mut event.part_text) {
+            event.generated.reasoning |= event.part_thought;
+            event.generated.output |= !event.part_thought;
+        }
+        event.part_thought = false;
     }
 
     fn fault(&mut self) -> &mut Fault {
         self.fault.get_or_insert_default()
     }
 
-    /// Length of a generated payload; `None` when there is none.
-    fn payload(value: Value<'_>) -> Option<usize> {
-        match value {
-            Value::Text { len, .. } => Some(len).filter(|len| *len > 0),
-            // Tool arguments as an object instead of text.
-            Value::Object => Some(0),
-            Value::Array | Value::Count(_) | Value::NoCount | Value::Flag(_) | Value::Null => None,
-        }
+    /// Takes a machine-readable name of an error that came outside the body.
+    pub(crate) fn error_name(&mut self, name: &[u8]) {
+        self.fault().name(name);
     }
 
-    fn generated(&mut self, bytes: usize) {
-        self.content_bytes =
-            self.content_bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+    /// Counts a generated payload; whether there is one.
+    fn payload(&mut self, value: Value<'_>) -> bool {
+        let bytes = match value {
+            Value::Text { len, .. } => len,
+            // Tool arguments as an object instead of text.
+            Value::Object => 1,
+            Value::Array | Value::Count(_) | Value::NoCount | Value::Flag(_) | Value::Null => 0,
+        };
+        let counted = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.content_bytes = self.content_bytes.saturating_add(counted);
+        bytes > 0
     }
 }
 
 impl Sink<Field> for Answer {
     fn value(&mut self, field: Field, value: Value<'_>) {
         match (field, value) {
-            (Field::Output | Field::Reasoning, _) => {
-                let Some(bytes) = Self::payload(value) else { return };
-                self.event.output |= field == Field::Output;
-                self.event.reasoning |= field == Field::Reasoning;
-                self.generated(bytes);
-            }
-            (Field::Usage(count), Value::Count(tokens)) => self.usage.report(count, tokens),
+            (Field::Output, _) => self.event.generated.output |= self.payload(value),
+            (Field::Reasoning, _) => self.event.generated.reasoning |= self.payload(value),
+            (Field::Delta, _) => self.event.delta |= self.payload(value),
+            (Field::WholeItem, Value::Text { len, .. }) => self.event.whole_item |= len > 0,
+            (Field::ItemName, Value::Text { len, .. }) => self.event.item_name |= len > 0,
+            (Field::Part, Value::Object) => self.end_part(),
+            (Field::PartText, _) => self.event.part_text |= self.payload(value),
+            (Field::PartThought, Value::Flag(thought)) => self.event.part_thought = thought,
+            (Field::Kind, Value::Text { start, .. }) => self.event.kind = Kind::of(start),
+            (Field::Last, Value::Flag(last)) => self.event.last |= last,
+            (Field::Usage(count), Value::Count(tokens)) => self.reports.last(count, tokens),
+            (Field::Largest(count), Value::Count(tokens)) => self.reports.largest(count, tokens),
+            (Field::Fallback(count), Value::Count(tokens)) => self.reports.fallback(count, tokens),
+            // Of several choices the first counts.
             (Field::Finish, Value::Text { start, .. }) => {
-                self.finish = finish_reason(start).or(self.finish);
+                self.finish = self.finish.or_else(|| finish_reason(start));
             }
+            (Field::Finish, Value::Count(code)) => {
+                self.finish = self.finish.or_else(|| finish_code(code));
+            }
+            (Field::Blocked, Value::Text { start: b"NONE", .. }) => {}
+            (Field::Blocked, Value::Text { .. } | Value::Count(1..)) => self.blocked = true,
             (Field::Model, Value::Text { start, len }) if self.model.is_none() && len > 0 => {
                 self.model = Some(start.into());
             }
@@ -82,23 +145,11 @@ impl Sink<Field> for Answer {
                 self.failed = true;
                 self.fault().message(start);
             }
-            (Field::Object, Value::Text { start: b"error", .. }) => self.failed = true,
             (Field::ErrorName, Value::Text { start, .. }) => self.fault().name(start),
             (Field::ErrorName, Value::Count(number)) => self.fault().number(number),
             (Field::ErrorMessage, Value::Text { start, .. }) => self.fault().message(start),
+            (Field::OpenAiChat, Value::Array) => self.api = Some(Api::OpenAiChat),
             _ => {}
         }
     }
-}
-
-/// The normalised form of what servers write; `None` for the empty text, which says nothing.
-fn finish_reason(raw: &[u8]) -> Option<FinishReason> {
-    Some(match raw {
-        b"" => return None,
-        b"stop" | b"eos" | b"eos_token" | b"stop_sequence" => FinishReason::Stop,
-        b"length" | b"max_tokens" | b"model_length" => FinishReason::Length,
-        b"tool_calls" | b"function_call" => FinishReason::ToolCalls,
-        b"content_filter" | b"sensitive" => FinishReason::ContentFilter,
-        _ => FinishReason::Other,
-    })
 }

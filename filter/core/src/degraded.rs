@@ -9,6 +9,10 @@ closed_set! {
         RequestEncoding = "request_encoding",
         /// A response body in a content coding that is not read.
         ResponseEncoding = "response_encoding",
+        /// A response body that is not what its content coding says.
+        ResponseCorrupt = "response_corrupt",
+        /// A response body that decodes to more than any answer, or needs too large a window.
+        ResponseTooLarge = "response_too_large",
         /// A response body of an unknown format.
         ResponseFormat = "response_format",
         /// An event or a document that is no JSON.
@@ -38,7 +42,7 @@ closed_set! {
 
 /// A set of reasons.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct DegradedSet(u8);
+pub(crate) struct DegradedSet(u16);
 
 impl DegradedSet {
     pub(crate) fn insert(&mut self, reason: Degraded) {
@@ -54,6 +58,6 @@ impl DegradedSet {
     }
 }
 
-const fn bit(reason: Degraded) -> u8 {
+const fn bit(reason: Degraded) -> u16 {
     1 << (reason as u8)
 }

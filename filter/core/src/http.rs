@@ -1,37 +1,6 @@
 //! The parts of HTTP that decide how a stream is read.
 
-use crate::outcome::closed_set;
-
-closed_set! {
-    /// The wire API of a request, from its method and path.
-    Api {
-        /// OpenAI chat completions.
-        OpenAiChat = "openai_chat",
-        /// OpenAI legacy completions.
-        OpenAiCompletions = "openai_completions",
-        /// OpenAI embeddings.
-        OpenAiEmbeddings = "openai_embeddings",
-    }
-}
-
-impl Api {
-    /// The API that lives at this path, whatever prefix a gateway put before it.
-    pub(crate) fn at(method: &[u8], path: &[u8]) -> Option<Self> {
-        if method != b"POST" {
-            return None;
-        }
-        let path = path.split(|byte| matches!(byte, b'?' | b'#')).next()?;
-        if path.ends_with(b"/chat/completions") {
-            Some(Self::OpenAiChat)
-        } else if path.ends_with(b"/completions") {
-            Some(Self::OpenAiCompletions)
-        } else if path.ends_with(b"/embeddings") {
-            Some(Self::OpenAiEmbeddings)
-        } else {
-            None
-        }
-    }
-}
+use crate::endpoint::Endpoint;
 
 /// The request head, as the filter sees it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,9 +16,9 @@ pub struct RequestHead<'a> {
 }
 
 impl RequestHead<'_> {
-    /// Whether the request is to an LLM API that is known. Method and path are enough to tell.
+    /// Whether the request is, or may be, to an LLM API that is known.
     pub fn is_llm(&self) -> bool {
-        Api::at(self.method, self.path).is_some()
+        Endpoint::at(self.method, self.path).is_some()
     }
 }
 
@@ -62,26 +31,53 @@ pub struct ResponseHead<'a> {
     pub content_type: Option<&'a [u8]>,
     /// `content-encoding`.
     pub content_encoding: Option<&'a [u8]>,
+    /// Headers of [`FACT_HEADERS`], in that order.
+    pub facts: [Option<&'a [u8]>; FACT_HEADERS.len()],
 }
 
-/// What a body is, by its `content-type`.
+/// Response headers in which servers say what their bodies do not: AWS the class of an error and the
+/// tokens of InvokeModel, TGI its tokens.
+pub const FACT_HEADERS: [&str; 7] = [
+    "x-amzn-errortype",
+    "x-amzn-bedrock-input-token-count",
+    "x-amzn-bedrock-output-token-count",
+    "x-amzn-bedrock-cache-read-input-token-count",
+    "x-amzn-bedrock-cache-write-input-token-count",
+    "x-prompt-tokens",
+    "x-generated-tokens",
+];
+
+/// What a body is, by its `content-type`. The first bytes have the last word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Media {
-    EventStream,
+    /// Server-sent events.
+    Events,
+    /// AWS event stream.
+    AwsEvents,
+    /// One JSON document.
     Json,
+    /// JSON documents in a row.
+    JsonLines,
+    /// Not said.
+    Unsaid,
+    /// Something else.
     Other,
 }
 
 impl Media {
     pub(crate) fn of(content_type: Option<&[u8]>) -> Self {
         let essence = content_type.unwrap_or_default().split(|byte| *byte == b';').next();
-        let essence = essence.unwrap_or_default().trim_ascii();
-        if essence.eq_ignore_ascii_case(b"text/event-stream") {
-            Self::EventStream
-        } else if essence.eq_ignore_ascii_case(b"application/json") || essence.ends_with(b"+json") {
-            Self::Json
-        } else {
-            Self::Other
+        let essence = essence.unwrap_or_default().trim_ascii().to_ascii_lowercase();
+        match essence.as_slice() {
+            b"" => Self::Unsaid,
+            b"text/event-stream" => Self::Events,
+            b"application/vnd.amazon.eventstream" => Self::AwsEvents,
+            b"application/x-ndjson" | b"application/ndjson" | b"application/stream+json" => {
+                Self::JsonLines
+            }
+            b"application/json" => Self::Json,
+            other if other.ends_with(b"+json") => Self::Json,
+            _ => Self::Other,
         }
     }
 }
@@ -94,47 +90,17 @@ pub(crate) fn is_identity(content_encoding: Option<&[u8]>) -> bool {
     })
 }
 
-/// The model that the path names: Azure's `/openai/deployments/{model}/…`.
-pub(crate) fn model_in_path(path: &[u8]) -> Option<&[u8]> {
-    let mut segments = path.split(|byte| matches!(byte, b'/' | b'?'));
-    segments.find(|segment| *segment == b"deployments")?;
-    segments.next().filter(|model| !model.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_path_tells_the_api() {
-        for (path, api) in [
-            ("/v1/chat/completions", Some(Api::OpenAiChat)),
-            ("/openai/deployments/d/chat/completions?api-version=1", Some(Api::OpenAiChat)),
-            ("/v1/completions", Some(Api::OpenAiCompletions)),
-            ("/v1/embeddings#x", Some(Api::OpenAiEmbeddings)),
-            ("/v1/models", None),
-            ("/x?y=/chat/completions", None),
-            ("", None),
-        ] {
-            assert_eq!(Api::at(b"POST", path.as_bytes()), api, "{path}");
-        }
-        assert_eq!(Api::at(b"GET", b"/v1/chat/completions"), None);
-    }
-
-    #[test]
     fn media_types_with_parameters() {
-        assert_eq!(Media::of(Some(b"text/event-stream; charset=utf-8")), Media::EventStream);
+        assert_eq!(Media::of(Some(b"text/event-stream; charset=utf-8")), Media::Events);
         assert_eq!(Media::of(Some(b"Application/JSON")), Media::Json);
+        assert_eq!(Media::of(Some(b"application/problem+json")), Media::Json);
+        assert_eq!(Media::of(Some(b"application/stream+json")), Media::JsonLines);
         assert_eq!(Media::of(Some(b"text/html")), Media::Other);
-        assert_eq!(Media::of(None), Media::Other);
-    }
-
-    #[test]
-    fn azure_paths_name_the_model() {
-        assert_eq!(
-            model_in_path(b"/openai/deployments/gpt-4o/chat/completions"),
-            Some(&b"gpt-4o"[..])
-        );
-        assert_eq!(model_in_path(b"/v1/chat/completions"), None);
+        assert_eq!(Media::of(None), Media::Unsaid);
     }
 }

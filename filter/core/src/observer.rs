@@ -4,17 +4,19 @@
 //! could hold the stream up: trouble is a [`Degraded`] reason in the record.
 
 use crate::answer::{Answer, Generated};
+use crate::decode::{DecodeError, Decoder};
 use crate::degraded::{Degraded, DegradedSet, UsageMissing};
-use crate::dialect::{self, Ask};
+use crate::dialect::{self, Ask, Dialect};
 use crate::ending::{Ending, Progress, Verdict, judge};
-use crate::http::{Api, Media, RequestHead, ResponseHead, is_identity, model_in_path};
+use crate::endpoint::{Api, Endpoint};
+use crate::http::{Media, RequestHead, ResponseHead, is_identity};
 use crate::json::{Scanner, Sink, Value};
 use crate::outcome::{Mode, Outcome};
-use crate::reader::{Event, Reader};
+use crate::reader::{Event, Hint, Reader};
 use crate::record::{Record, Work};
 use crate::time::HostTime;
 use crate::timing::Timing;
-use crate::usage::Usage;
+use crate::usage::{Count, Usage};
 use std::time::Duration;
 
 /// Whether more of a body follows.
@@ -27,7 +29,6 @@ pub enum End {
 }
 
 /// Watches one stream of LLM traffic.
-#[derive(Debug)]
 pub struct Observer {
     api: Api,
     request: Request,
@@ -39,12 +40,13 @@ pub struct Observer {
 }
 
 /// What the request said.
-#[derive(Debug, Default)]
 struct Request {
     model: Option<Box<[u8]>>,
     tenant: Option<Box<[u8]>>,
     stream: bool,
     bytes: u64,
+    /// Whether the request is to an LLM for sure.
+    certain: bool,
 }
 
 impl Sink<Ask> for Request {
@@ -52,28 +54,35 @@ impl Sink<Ask> for Request {
         match (field, value) {
             (Ask::Model, Value::Text { start, len }) if len > 0 => self.model = Some(start.into()),
             (Ask::Stream, Value::Flag(stream)) => self.stream = stream,
-            (Ask::Model | Ask::Stream, _) => {}
+            (Ask::Inputs, Value::Text { .. }) => self.certain = true,
+            (Ask::Model | Ask::Stream | Ask::Inputs, _) => {}
         }
     }
 }
 
 /// The body that is being read now.
-#[derive(Debug)]
 enum Wire {
     Request(Scanner<Ask>),
-    Response(Reader),
+    Response(Box<Body>),
     /// Nothing that is understood, or nothing any more.
     Ignored,
+}
+
+/// The response body: undone from its content coding, then read.
+struct Body {
+    decoder: Decoder,
+    reader: Reader,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Response {
     status: u16,
-    media: Media,
     /// The terminal event, or the end of a whole document, has been read.
     complete: bool,
     /// The end of the body has been seen.
     ended: bool,
+    /// The body could not be read, so that nothing but its end tells how it went.
+    unread: bool,
 }
 
 /// Gaps between generated events that one piece of a body completed: the first of them may be a real
@@ -87,6 +96,14 @@ pub struct Gaps {
 }
 
 impl Gaps {
+    fn add(&mut self, gap: Option<Duration>, first_event: bool) {
+        if self.first.is_some() || first_event {
+            self.zeros = self.zeros.saturating_add(u32::from(!first_event));
+        } else {
+            self.first = gap;
+        }
+    }
+
     /// Each gap.
     pub fn iter(self) -> impl Iterator<Item = Duration> {
         let zeros = usize::try_from(self.zeros).unwrap_or(0);
@@ -97,30 +114,31 @@ impl Gaps {
 impl Observer {
     /// Starts watching; `None` when the request is not to an LLM API that is known.
     pub fn start(at: Option<HostTime>, head: &RequestHead<'_>) -> Option<Self> {
-        let api = Api::at(head.method, head.path)?;
+        let endpoint = Endpoint::at(head.method, head.path)?;
         let mut degraded = DegradedSet::default();
         if at.is_none() {
             degraded.insert(Degraded::NoClock);
         }
         let wire = if is_identity(head.content_encoding) {
-            Wire::Request(Scanner::new(dialect::request(api)))
+            Wire::Request(Scanner::new(dialect::request()))
         } else {
             degraded.insert(Degraded::RequestEncoding);
             Wire::Ignored
         };
         let request = Request {
-            model: model_in_path(head.path).map(Into::into),
+            model: endpoint.model.as_deref().map(Into::into),
             tenant: head.tenant.map(Into::into),
-            ..Request::default()
+            stream: endpoint.streams,
+            bytes: 0,
+            certain: endpoint.certain,
         };
-        let timing = Timing::starting(at);
         Some(Self {
-            api,
+            api: endpoint.api,
             request,
             wire,
             response: None,
             answer: Answer::default(),
-            timing,
+            timing: Timing::starting(at),
             degraded,
         })
     }
@@ -136,102 +154,139 @@ impl Observer {
 
     /// The response head. A later head replaces an earlier one (`100 Continue`).
     pub fn response_head(&mut self, head: &ResponseHead<'_>) {
-        let media = Media::of(head.content_type);
-        self.response =
-            Some(Response { status: head.status, media, complete: false, ended: false });
-        self.wire = if !is_identity(head.content_encoding) {
-            self.degraded.insert(Degraded::ResponseEncoding);
-            Wire::Response(Reader::Opaque)
-        } else if head.status >= 400 {
+        self.take_facts(head);
+        let reader = if head.status >= 400 {
             // Errors are JSON under any content type, or no error body that we know.
-            Wire::Response(Reader::whole(dialect::answer(self.api)))
+            Reader::failure()
         } else {
-            match media {
-                Media::EventStream => Wire::Response(Reader::events(dialect::event(self.api))),
-                Media::Json => Wire::Response(Reader::whole(dialect::answer(self.api))),
-                Media::Other => {
-                    self.degraded.insert(Degraded::ResponseFormat);
-                    Wire::Response(Reader::Opaque)
-                }
-            }
+            let media = Media::of(head.content_type);
+            Reader::Undecided(Hint { api: self.api, media, stream: self.request.stream })
         };
+        let decoder = Decoder::new(head.content_encoding);
+        let unread = decoder.is_none();
+        self.wire = decoder
+            .map_or(Wire::Ignored, |decoder| Wire::Response(Box::new(Body { decoder, reader })));
+        if unread {
+            self.degraded.insert(Degraded::ResponseEncoding);
+        }
+        let (complete, ended) = (false, false);
+        self.response = Some(Response { status: head.status, complete, ended, unread });
+    }
+
+    /// Whether [`FACT_HEADERS`](crate::FACT_HEADERS) of the response are worth reading.
+    pub fn reads_facts(&self) -> bool {
+        matches!(self.api, Api::BedrockConverse | Api::BedrockInvoke | Api::Tgi)
+    }
+
+    /// What the response head says of an error or of tokens.
+    fn take_facts(&mut self, head: &ResponseHead<'_>) {
+        let [error, counts @ ..] = head.facts;
+        if let Some(error) = error {
+            // `ThrottlingException:http://…`
+            self.answer.error_name(error.split(|byte| *byte == b':').next().unwrap_or_default());
+        }
+        let fields = [
+            Count::Input,
+            Count::Output,
+            Count::CacheRead,
+            Count::CacheWrite,
+            Count::Input,
+            Count::Output,
+        ];
+        for (field, text) in fields.into_iter().zip(counts) {
+            let text = text.and_then(|text| std::str::from_utf8(text).ok());
+            if let Some(count) = text.and_then(|text| text.trim().parse().ok()) {
+                self.answer.reports.last(field, count);
+            }
+        }
     }
 
     /// A piece of the response body, possibly empty.
     pub fn response_chunk(&mut self, at: Option<HostTime>, bytes: &[u8], end: End) -> Gaps {
-        let Self {
-            wire: Wire::Response(reader),
-            response: Some(response),
-            answer,
-            timing,
-            degraded,
-            ..
-        } = self
-        else {
-            return Gaps::default();
-        };
         if !bytes.is_empty() {
-            timing.byte(at);
+            self.timing.byte(at);
         }
-        let mut gaps = Gaps::default();
-        let mut on_event = |answer: &mut Answer, event| {
-            match event {
-                Event::Read(Generated { output: false, reasoning: false }) => {}
-                Event::Read(generated) => {
-                    let first = timing.events == 0;
-                    let gap = timing.generated(at, generated.output);
-                    if gap.is_some_and(|gap| gap.is_zero()) && gaps.first.is_some() || first {
-                        gaps.zeros = gaps.zeros.saturating_add(u32::from(!first));
-                    } else {
-                        gaps.first = gap;
-                    }
-                }
-                Event::Done => {
-                    response.complete = true;
-                    timing.terminal = timing.terminal.or(at);
-                }
-                // Proxies refuse in HTML, and that is nothing that we should have understood.
-                Event::Malformed if response.status >= 400 => {}
-                Event::Malformed => degraded.insert(Degraded::MalformedJson),
-            }
-            response.complete |= answer.finish.is_some();
-        };
-        reader.push(bytes, answer, &mut on_event);
+        let gaps = self.read(at, bytes, end);
         if end == End::Last {
-            reader.finish(answer, &mut on_event);
             self.end_response(at);
         }
         gaps
     }
 
+    fn read(&mut self, at: Option<HostTime>, bytes: &[u8], end: End) -> Gaps {
+        let mut gaps = Gaps::default();
+        let Self { wire, response, answer, timing, degraded, .. } = self;
+        let (Wire::Response(body), Some(response)) = (wire, response) else { return gaps };
+        let Body { decoder, reader } = &mut **body;
+        let mut on_event = |answer: &mut Answer, event| {
+            match event {
+                Event::Read { generated, last } => {
+                    if generated != Generated::default() {
+                        let first = timing.events == 0;
+                        gaps.add(timing.generated(at, generated.output), first);
+                    }
+                    if last {
+                        response.complete = true;
+                        timing.terminal = timing.terminal.or(at);
+                    }
+                }
+                // Proxies refuse in HTML, and that is nothing that we should have understood.
+                Event::Malformed if response.status >= 400 => {}
+                Event::Malformed => degraded.insert(Degraded::MalformedJson),
+            }
+            response.complete |= answer.finish().is_some() && response.status < 400;
+        };
+        let decoded = decoder.push(bytes, &mut |text| reader.push(text, answer, &mut on_event));
+        if end == End::Last && decoded.is_ok() {
+            reader.finish(answer, &mut on_event);
+        }
+        let opaque = reader.is_opaque();
+        if let Err(error) = decoded {
+            degraded.insert(match error {
+                DecodeError::Corrupt => Degraded::ResponseCorrupt,
+                DecodeError::TooLarge => Degraded::ResponseTooLarge,
+            });
+        }
+        if opaque {
+            degraded.insert(Degraded::ResponseFormat);
+        }
+        if opaque || decoded.is_err() {
+            response.unread = true;
+            self.wire = Wire::Ignored;
+        }
+        gaps
+    }
+
     fn end_response(&mut self, at: Option<HostTime>) {
+        let silent = Dialect::of(self.api).ends_silently;
         let Some(response) = &mut self.response else { return };
         response.ended = true;
-        if response.media != Media::EventStream
-            || matches!(self.wire, Wire::Response(Reader::Opaque))
-        {
-            // A document that was cut is malformed; what is not read can only be taken at its word.
-            response.complete = !self.degraded.contains(Degraded::MalformedJson);
-        }
+        // What is not read can only be taken at its word.
+        response.complete |= response.unread || (silent && self.timing.events > 0);
         self.timing.terminal = self.timing.terminal.or(at);
     }
 
     /// The stream is over. Consumes the observer: a stream is recorded once or not at all.
-    pub fn finish(mut self, at: Option<HostTime>, ending: &Ending<'_>) -> Record {
-        if let (Wire::Response(reader), false) =
-            (&mut self.wire, self.response.is_some_and(|response| response.ended))
+    ///
+    /// `None`: the stream turned out to be no LLM traffic.
+    pub fn finish(mut self, at: Option<HostTime>, ending: &Ending<'_>) -> Option<Record> {
+        if let (Wire::Response(body), Some(response)) = (&mut self.wire, &mut self.response)
+            && !response.ended
+            && body.reader.is_stream() == Some(true)
         {
             // What the last piece left open, say a `[DONE]` without its blank line.
-            let complete = &mut false;
-            reader.finish(&mut self.answer, |answer, event| {
-                *complete |= event == Event::Done || answer.finish.is_some();
+            body.reader.finish(&mut self.answer, &mut |answer, event| {
+                let last = matches!(event, Event::Read { last: true, .. });
+                response.complete |= last || answer.finish().is_some();
             });
-            if let (Some(response), Reader::Events(..)) = (&mut self.response, reader) {
-                response.complete |= *complete;
-            }
         }
         let verdict = self.verdict(ending);
-        self.record(at, verdict)
+        self.is_certain().then(|| self.record(at, verdict))
+    }
+
+    /// Whether the request is to an LLM for sure.
+    pub fn is_certain(&self) -> bool {
+        self.request.certain
     }
 
     fn verdict(&self, ending: &Ending<'_>) -> Verdict {
@@ -241,44 +296,41 @@ impl Observer {
             Some(Response { complete: true, .. }) => Progress::Complete,
             Some(_) => Progress::Begun,
         };
-        let fault = self.answer.failed.then_some(self.answer.fault.as_deref());
         let fault = match progress {
             // A refusal is an error whatever its body says.
             Progress::Refused(_) => Some(self.answer.fault.as_deref()),
-            Progress::Nothing | Progress::Begun | Progress::Complete => fault,
+            Progress::Nothing | Progress::Begun | Progress::Complete => {
+                self.answer.failed.then_some(self.answer.fault.as_deref())
+            }
         };
         judge(progress, self.mode() == Mode::Stream, fault, ending)
     }
 
     fn mode(&self) -> Mode {
-        let streamed = match self.response {
-            Some(Response { status: ..400, media: Media::EventStream, .. }) => true,
-            Some(Response { status: ..400, media: Media::Json, .. }) => false,
-            Some(_) | None => self.request.stream,
+        let accepted = self.response.is_some_and(|response| response.status < 400);
+        let streamed = match &self.wire {
+            Wire::Response(body) if accepted => body.reader.is_stream(),
+            Wire::Request(_) | Wire::Response(..) | Wire::Ignored => None,
         };
-        if streamed { Mode::Stream } else { Mode::Unary }
-    }
-
-    fn usage(&self) -> Usage {
-        self.answer.usage.clone().openai_inclusive()
+        if streamed.unwrap_or(self.request.stream) { Mode::Stream } else { Mode::Unary }
     }
 
     fn record(&self, at: Option<HostTime>, verdict: Verdict) -> Record {
         let mode = self.mode();
         let stream = mode == Mode::Stream;
-        let usage = self.usage();
+        let usage = Usage::new(&self.answer.reports, Dialect::of(self.api()).accounting);
         let tokens = usage.streamed_output(self.answer.reasoning_shown);
         let timed = stream && verdict.outcome != Outcome::Error;
         let accepted = self.response.is_some_and(|response| response.status < 400);
         Record {
-            api: self.api,
+            api: self.api(),
             mode,
             outcome: verdict.outcome,
             error: verdict.error,
-            model: self.request.model.clone().or_else(|| self.answer.model.clone()),
+            model: self.model().map(Into::into),
             response_model: self.answer.model.clone(),
             tenant: self.request.tenant.clone(),
-            finish: self.answer.finish,
+            finish: self.answer.finish(),
             duration: self.timing.duration(at),
             ttfb: self.timing.ttfb().filter(|_| stream && accepted),
             ttft: self.timing.ttft().filter(|_| stream),
@@ -306,9 +358,9 @@ impl Observer {
         if !accepted || usage.input.is_some() || usage.output.is_some() {
             return None;
         }
-        let opaque = matches!(self.wire, Wire::Response(Reader::Opaque));
+        let unread = self.response.is_some_and(|response| response.unread);
         Some(match outcome {
-            _ if opaque => UsageMissing::Unreadable,
+            _ if unread => UsageMissing::Unreadable,
             Outcome::Success => UsageMissing::NotSent,
             Outcome::Error => UsageMissing::Failed,
             Outcome::ClientAbort => UsageMissing::Aborted,
@@ -337,9 +389,9 @@ impl Observer {
         self.request.model.as_deref().or(self.answer.model.as_deref())
     }
 
-    /// The wire API.
+    /// The wire API: of the body, where that is not what the path promised.
     pub fn api(&self) -> Api {
-        self.api
+        self.answer.api.unwrap_or(self.api)
     }
 }
 

@@ -1,13 +1,13 @@
 //! What one stream came to.
 
 use crate::degraded::{DegradedSet, UsageMissing};
-use crate::http::Api;
+use crate::endpoint::Api;
 use crate::outcome::{ErrorClass, FinishReason, Mode, Outcome, Phase};
 use crate::usage::Usage;
 use std::time::Duration;
 
 /// One finished stream. Texts are as they came: labels are made from them elsewhere.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     /// The wire API.
     pub api: Api,

@@ -3,8 +3,8 @@
 use crate::config::{Config, Slo};
 use crate::degraded::Degraded;
 use crate::ending::Ending;
+use crate::endpoint::Api;
 use crate::estimate::Rates;
-use crate::http::Api;
 use crate::label::{LabelId, LabelTable};
 use crate::observer::{Gaps, Observer};
 use crate::record::Record;

@@ -3,7 +3,7 @@
 use crate::host::{self, EndingProperties, EnvoyStats};
 use crate::root::Shared;
 use crate::sys::{self, Buffer, Map};
-use gaugeway_core::{End, HostTime, Observer, RequestHead, ResponseHead};
+use gaugeway_core::{End, FACT_HEADERS, HostTime, Observer, RequestHead, ResponseHead};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use std::rc::Rc;
@@ -21,8 +21,10 @@ pub(crate) struct HttpStream {
 /// A stream of LLM traffic.
 struct Watched {
     observer: Observer,
-    /// The cluster when the request came; the gauge of active streams was raised for it.
+    /// The cluster when the request came.
     upstream: Vec<u8>,
+    /// Whether the gauge of active streams was raised. A request at `/` may turn out to be anything.
+    counted: bool,
     published: Published,
 }
 
@@ -58,9 +60,12 @@ impl HttpStream {
         };
         let Some(observer) = Observer::start(shared.clock.now(), &head) else { return };
         let upstream = host::upstream().unwrap_or_default();
-        registry.active(&mut EnvoyStats, &upstream, 1);
-        self.watched =
-            Some(Box::new(Watched { observer, upstream, published: Published::Nothing }));
+        let counted = observer.is_certain();
+        if counted {
+            registry.active(&mut EnvoyStats, &upstream, 1);
+        }
+        let published = Published::Nothing;
+        self.watched = Some(Box::new(Watched { observer, upstream, counted, published }));
     }
 
     fn request_body(&mut self, size: usize) {
@@ -75,6 +80,11 @@ impl HttpStream {
         let status = sys::header(Map::ResponseHeaders, ":status").unwrap_or_default();
         let content_type = sys::header(Map::ResponseHeaders, "content-type");
         let encoding = sys::header(Map::ResponseHeaders, "content-encoding");
+        let facts = if watched.observer.reads_facts() {
+            FACT_HEADERS.map(|name| sys::header(Map::ResponseHeaders, name))
+        } else {
+            Default::default()
+        };
         watched.observer.response_head(&ResponseHead {
             status: std::str::from_utf8(&status)
                 .ok()
@@ -82,6 +92,7 @@ impl HttpStream {
                 .unwrap_or(0),
             content_type: content_type.as_deref(),
             content_encoding: encoding.as_deref(),
+            facts: facts.each_ref().map(Option::as_deref),
         });
         if end == End::Last {
             self.response_body(0, end);
@@ -104,9 +115,12 @@ impl HttpStream {
     fn finish(&mut self) {
         let (Some(shared), Some(watched)) = (&self.shared, self.watched.take()) else { return };
         let Ok(mut registry) = shared.registry.try_borrow_mut() else { return };
-        registry.active(&mut EnvoyStats, &watched.upstream, -1);
+        if watched.counted {
+            registry.active(&mut EnvoyStats, &watched.upstream, -1);
+        }
         let properties = EndingProperties::read();
         let record = watched.observer.finish(shared.clock.now(), &properties.ending());
+        let Some(record) = record else { return };
         // A retry may have ended in another cluster than the one that was chosen first.
         let upstream = host::upstream().unwrap_or(watched.upstream);
         registry.record(&mut EnvoyStats, &record, &upstream);

@@ -1,49 +1,57 @@
 //! OpenAI's chat completions, completions and embeddings, and the servers that speak them: vLLM,
-//! SGLang, llama.cpp, Ollama, and hosted APIs. The only file that spells their field names.
+//! SGLang, llama.cpp, Ollama, and hosted APIs.
 
-use super::{Ask, Field};
-use crate::error::{MAX_MESSAGE, MAX_NAME};
+use super::failure::{ERROR, MESSAGE as ERROR_MESSAGE, NAME};
+use super::{Ask, Field, MODEL_BYTES};
+use crate::error::MAX_NAME;
 use crate::json::{Node, each, leaf, object};
-use crate::stat::MAX_VALUE_BYTES;
 use crate::usage::Count;
 
-#[expect(clippy::cast_possible_truncation, reason = "96")]
-const MODEL_BYTES: u16 = MAX_VALUE_BYTES as u16;
-
-pub(super) static REQUEST: Node<Ask> =
-    object(&[("model", leaf(Ask::Model).text(MODEL_BYTES)), ("stream", leaf(Ask::Stream))]);
+/// Every API that has them calls the model and the stream by these names.
+pub(super) static REQUEST: Node<Ask> = object(&[
+    ("model", leaf(Ask::Model).text(MODEL_BYTES)),
+    ("model_id", leaf(Ask::Model).text(MODEL_BYTES)),
+    ("stream", leaf(Ask::Stream)),
+    ("inputs", leaf(Ask::Inputs)),
+]);
 
 /// A chunk of a stream. Content is in `delta` (chat) or `text` (completions); Perplexity and Writer
 /// repeat all of the answer so far as `message` in every chunk, which is not looked at.
 pub(super) static EVENT: Node<Field> = object(&[
     ("model", MODEL),
-    ("choices", each(&object(&[("delta", MESSAGE), ("text", leaf(Field::Output)), FINISH]))),
+    ("choices", STREAMED_CHOICES),
     ("usage", USAGE),
     ("x_groq", object(&[("usage", USAGE)])),
     ("error", ERROR),
-    ("object", OBJECT),
+    ("object", KIND),
     ("message", ERROR_MESSAGE),
-    ("type", ERROR_NAME),
-    ("code", ERROR_NAME),
+    ("type", NAME),
+    ("code", NAME),
+    // Writer's completions.
+    ("value", OUTPUT),
 ]);
 
 pub(super) static ANSWER: Node<Field> = object(&[
     ("model", MODEL),
-    ("choices", each(&object(&[("message", MESSAGE), ("text", leaf(Field::Output)), FINISH]))),
+    ("choices", WHOLE_CHOICES),
     ("usage", USAGE),
     ("error", ERROR),
-    ("object", OBJECT),
+    ("object", KIND),
     ("message", ERROR_MESSAGE),
-    ("detail", ERROR_MESSAGE),
-    ("type", ERROR_NAME),
-    ("error_type", ERROR_NAME),
-    ("code", ERROR_NAME),
+    ("type", NAME),
+    ("code", NAME),
 ]);
 
-const MODEL: Node<Field> = leaf(Field::Model).text(MODEL_BYTES);
-const FINISH: (&str, Node<Field>) = ("finish_reason", leaf(Field::Finish).text(MAX_NAME));
-const OUTPUT: Node<Field> = leaf(Field::Output);
-const REASONING: Node<Field> = leaf(Field::Reasoning);
+pub(super) const MODEL: Node<Field> = leaf(Field::Model).text(MODEL_BYTES);
+pub(super) const KIND: Node<Field> = leaf(Field::Kind).text(MAX_NAME);
+pub(super) const FINISH: Node<Field> = leaf(Field::Finish).text(MAX_NAME);
+pub(super) const OUTPUT: Node<Field> = leaf(Field::Output);
+pub(super) const REASONING: Node<Field> = leaf(Field::Reasoning);
+
+pub(super) const STREAMED_CHOICES: Node<Field> =
+    each(&object(&[("delta", MESSAGE), ("text", OUTPUT), ("finish_reason", FINISH)]));
+pub(super) const WHOLE_CHOICES: Node<Field> =
+    each(&object(&[("message", MESSAGE), ("text", OUTPUT), ("finish_reason", FINISH)]));
 
 /// Reasoning goes by three names (vLLM changed from the first to the second), and Mistral's content
 /// becomes a list with thinking parts in it.
@@ -58,21 +66,16 @@ const MESSAGE: Node<Field> = object(&[
     ("audio", object(&[("data", OUTPUT), ("transcript", OUTPUT)])),
 ]);
 const THINKING: Node<Field> = each(&object(&[("text", REASONING)]));
-const FUNCTION: Node<Field> = object(&[("name", OUTPUT), ("arguments", OUTPUT), ("input", OUTPUT)]);
+pub(super) const FUNCTION: Node<Field> =
+    object(&[("name", OUTPUT), ("arguments", OUTPUT), ("input", OUTPUT)]);
 
-/// SGLang, Together and DeepSeek put details at the top.
-const USAGE: Node<Field> = object(&[
+/// SGLang, Together and DeepSeek put details at the top, Writer drops an `s`.
+pub(super) const USAGE: Node<Field> = object(&[
     ("prompt_tokens", count(Count::Input)),
     ("completion_tokens", count(Count::Output)),
     ("total_tokens", count(Count::Total)),
-    (
-        "prompt_tokens_details",
-        object(&[
-            ("cached_tokens", count(Count::CacheRead)),
-            ("cache_write_tokens", count(Count::CacheWrite)),
-            ("audio_tokens", count(Count::AudioInput)),
-        ]),
-    ),
+    ("prompt_tokens_details", PROMPT_DETAILS),
+    ("prompt_token_details", PROMPT_DETAILS),
     (
         "completion_tokens_details",
         object(&[
@@ -83,23 +86,15 @@ const USAGE: Node<Field> = object(&[
     ("cached_tokens", count(Count::CacheRead)),
     ("prompt_cache_hit_tokens", count(Count::CacheRead)),
     ("reasoning_tokens", count(Count::Reasoning)),
+    ("cache_creation_input_tokens", count(Count::CacheWrite)),
 ]);
 
-const fn count(count: Count) -> Node<Field> {
+const PROMPT_DETAILS: Node<Field> = object(&[
+    ("cached_tokens", count(Count::CacheRead)),
+    ("cache_write_tokens", count(Count::CacheWrite)),
+    ("audio_tokens", count(Count::AudioInput)),
+]);
+
+pub(super) const fn count(count: Count) -> Node<Field> {
     leaf(Field::Usage(count))
 }
-
-/// `{"error": {…}}`, `{"error": "text"}`, and the flat forms of older vLLM, SGLang and Mistral.
-const ERROR: Node<Field> = object(&[
-    ("message", ERROR_MESSAGE),
-    ("type", ERROR_NAME),
-    ("code", ERROR_NAME),
-    ("status", ERROR_NAME),
-    ("http_status_code", ERROR_NAME),
-    ("status_code", ERROR_NAME),
-])
-.is(Field::Error)
-.text(MAX_MESSAGE);
-const OBJECT: Node<Field> = leaf(Field::Object).text(8);
-const ERROR_NAME: Node<Field> = leaf(Field::ErrorName).text(MAX_NAME);
-const ERROR_MESSAGE: Node<Field> = leaf(Field::ErrorMessage).text(MAX_MESSAGE);

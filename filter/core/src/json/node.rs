@@ -7,23 +7,25 @@ pub(crate) struct Node<F: 'static> {
     pub(super) field: Option<F>,
     /// How many bytes of a string are handed on. 0 means that only its length matters.
     pub(super) capture: u16,
+    /// Whether a string is handed on piece by piece, as it comes.
+    pub(super) pour: bool,
     pub(super) keys: &'static [(&'static str, Self)],
     pub(super) each: Option<&'static Self>,
 }
 
 /// A wanted value without wanted children.
 pub(crate) const fn leaf<F: Copy>(field: F) -> Node<F> {
-    Node { field: Some(field), capture: 0, keys: &[], each: None }
+    Node { field: Some(field), capture: 0, pour: false, keys: &[], each: None }
 }
 
 /// An object of which these members lead to wanted values.
 pub(crate) const fn object<F: Copy>(keys: &'static [(&'static str, Node<F>)]) -> Node<F> {
-    Node { field: None, capture: 0, keys, each: None }
+    Node { field: None, capture: 0, pour: false, keys, each: None }
 }
 
 /// An array whose elements all have this shape.
 pub(crate) const fn each<F: Copy>(element: &'static Node<F>) -> Node<F> {
-    Node { field: None, capture: 0, keys: &[], each: Some(element) }
+    Node { field: None, capture: 0, pour: false, keys: &[], each: Some(element) }
 }
 
 impl<F: Copy> Node<F> {
@@ -35,6 +37,11 @@ impl<F: Copy> Node<F> {
     /// Hands on up to `bytes` bytes of the value when it is a string.
     pub(crate) const fn text(self, bytes: u16) -> Self {
         Self { capture: bytes, ..self }
+    }
+
+    /// Hands on all of the value, when it is a string, in pieces and as it stands in the document.
+    pub(crate) const fn poured(self) -> Self {
+        Self { pour: true, ..self }
     }
 
     /// The value may also be an array with elements of this shape.

@@ -42,6 +42,9 @@ pub(crate) enum Value<'a> {
 pub(crate) trait Sink<F> {
     /// One wanted value.
     fn value(&mut self, field: F, value: Value<'_>);
+
+    /// A piece of a string that is to be poured; the value itself follows when the string ends.
+    fn piece(&mut self, _field: F, _piece: &[u8]) {}
 }
 
 /// Reads one document after another, each in any number of pieces.
@@ -116,17 +119,17 @@ impl<F: Copy> Scanner<F> {
     }
 
     /// Whether the document stopped making sense and is no longer looked at.
-    #[cfg(test)]
-    fn is_broken(&self) -> bool {
+    pub(crate) fn is_broken(&self) -> bool {
         matches!(self.state, State::Broken)
     }
 
-    /// Reads the next piece. What follows a complete document is not looked at.
-    pub(crate) fn push(&mut self, piece: &[u8], sink: &mut impl Sink<F>) {
+    /// Reads the next piece and returns what is left of it when the document is complete or makes no
+    /// sense any more.
+    pub(crate) fn push<'p>(&mut self, piece: &'p [u8], sink: &mut impl Sink<F>) -> &'p [u8] {
         let mut rest = piece;
         while let Some((&byte, tail)) = rest.split_first() {
             rest = match self.state {
-                State::Done | State::Broken => return,
+                State::Done | State::Broken => return rest,
                 State::Skip { depth, text } => self.skip(rest, depth, text),
                 State::InKey { escaped } => self.in_key(rest, escaped),
                 State::InText { node, len, escaped } => {
@@ -147,6 +150,7 @@ impl<F: Copy> Scanner<F> {
                 State::After => self.after(byte, tail),
             };
         }
+        rest
     }
 
     /// Says that no more pieces come: a number at the very end is complete only now.
@@ -276,6 +280,9 @@ impl<F: Copy> Scanner<F> {
     ) -> &'p [u8] {
         let (inside, end) = string_part(rest, escaped);
         let len = len.saturating_add(inside.len());
+        if let Some(Node { field: Some(field), pour: true, .. }) = node {
+            sink.piece(*field, inside);
+        }
         let wanted = node.and_then(|node| Some((node.field?, usize::from(node.capture))));
         let StringEnd::Closed(tail) = end else {
             if let Some((_, capture)) = wanted {

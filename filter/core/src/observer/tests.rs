@@ -21,7 +21,7 @@ fn begun(path: &str, request: &str, status: u16, media: &str) -> Observer {
     let mut observer = Observer::start(ms(100), &head).unwrap();
     observer.request_chunk(request.as_bytes());
     let content_type = Some(media.as_bytes());
-    observer.response_head(&ResponseHead { status, content_type, content_encoding: None });
+    observer.response_head(&ResponseHead { status, content_type, ..ResponseHead::default() });
     observer
 }
 
@@ -50,7 +50,7 @@ fn a_whole_stream() {
     observer.response_chunk(ms(240), &delta(r#""content":"!""#), End::More);
     observer.response_chunk(ms(240), &[FINISH, USAGE, DONE].concat(), End::More);
     observer.response_chunk(ms(260), b"", End::Last);
-    let record = observer.finish(ms(261), &via_upstream());
+    let record = observer.finish(ms(261), &via_upstream()).unwrap();
     assert_eq!((record.outcome, record.mode, record.error), (Outcome::Success, Mode::Stream, None));
     assert_eq!(record.ttfb, Some(Duration::from_millis(50)));
     assert_eq!(record.ttft, Some(Duration::from_millis(100)));
@@ -113,7 +113,7 @@ fn reasoning_starts_ttft_but_not_ttfo() {
         End::More,
     );
     observer.response_chunk(ms(150), &delta(r#""content":"x""#), End::More);
-    let record = observer.finish(ms(151), &client_left());
+    let record = observer.finish(ms(151), &client_left()).unwrap();
     assert_eq!(record.ttft, Some(Duration::from_millis(10)));
     assert_eq!(record.ttfo, Some(Duration::from_millis(50)));
 }
@@ -133,7 +133,7 @@ fn the_ends_of_a_stream() {
     for (pieces, ending, outcome) in ends {
         let mut observer = streaming();
         observer.response_chunk(ms(110), &pieces.concat(), End::More);
-        assert_eq!(observer.finish(ms(120), &ending).outcome, outcome, "{}", pieces.len());
+        assert_eq!(observer.finish(ms(120), &ending).unwrap().outcome, outcome, "{}", pieces.len());
     }
 }
 
@@ -173,7 +173,7 @@ fn errors_inside_a_stream_in_every_shape() {
             format!("{event}\n\ndata: [DONE]\n\n").as_bytes(),
             End::Last,
         );
-        let record = observer.finish(ms(130), &via_upstream());
+        let record = observer.finish(ms(130), &via_upstream()).unwrap();
         assert_eq!(
             (record.outcome, record.error),
             (Outcome::Error, Some((class, Phase::InStream))),
@@ -191,7 +191,7 @@ fn an_error_of_null_is_none() {
         b"data: {\"error\":null,\"choices\":[{\"finish_reason\":\"stop\"}]}\n\n",
         End::Last,
     );
-    assert_eq!(observer.finish(ms(120), &via_upstream()).outcome, Outcome::Success);
+    assert_eq!(observer.finish(ms(120), &via_upstream()).unwrap().outcome, Outcome::Success);
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn refusals() {
     ] {
         let mut observer = begun(CHAT, r#"{"stream":true}"#, status, "application/json");
         observer.response_chunk(ms(110), body.as_bytes(), End::Last);
-        let record = observer.finish(ms(111), &via_upstream());
+        let record = observer.finish(ms(111), &via_upstream()).unwrap();
         assert_eq!(
             (record.outcome, record.error),
             (Outcome::Error, Some((class, Phase::BeforeStream))),
@@ -234,7 +234,7 @@ fn a_unary_answer() {
     let mut observer = begun(CHAT, r#"{"model":"m"}"#, 200, "application/json");
     observer.response_chunk(ms(300), body, End::More);
     observer.response_chunk(ms(301), b"", End::Last);
-    let record = observer.finish(ms(301), &via_upstream());
+    let record = observer.finish(ms(301), &via_upstream()).unwrap();
     assert_eq!((record.outcome, record.mode), (Outcome::Success, Mode::Unary));
     assert_eq!((record.usage.input, record.usage.output), (Some(5), Some(7)));
     assert_eq!((record.ttft, record.ttfb, record.finish), (None, None, Some(FinishReason::Length)));
@@ -249,11 +249,11 @@ fn a_cut_unary_answer_is_truncated_or_aborted() {
     {
         let mut observer = begun(CHAT, r#"{"model":"m"}"#, 200, "application/json");
         observer.response_chunk(ms(300), br#"{"choices":[{"mess"#, End::More);
-        assert_eq!(observer.finish(ms(301), &ending).outcome, outcome);
+        assert_eq!(observer.finish(ms(301), &ending).unwrap().outcome, outcome);
     }
     let mut observer = begun(CHAT, r#"{"model":"m"}"#, 200, "application/json");
     observer.response_chunk(ms(300), br#"{"choices":[{"mess"#, End::Last);
-    assert_eq!(observer.finish(ms(301), &via_upstream()).outcome, Outcome::Truncated);
+    assert_eq!(observer.finish(ms(301), &via_upstream()).unwrap().outcome, Outcome::Truncated);
 }
 
 #[test]
@@ -262,7 +262,7 @@ fn embeddings() {
     let mut observer =
         begun("/v1/embeddings", r#"{"input":"x","model":"e"}"#, 200, "application/json");
     observer.response_chunk(ms(110), body, End::Last);
-    let record = observer.finish(ms(111), &via_upstream());
+    let record = observer.finish(ms(111), &via_upstream()).unwrap();
     assert_eq!(
         (record.outcome, record.usage.input, record.usage.output),
         (Outcome::Success, Some(5), None)
@@ -294,9 +294,10 @@ fn an_unread_body_is_counted_and_taken_at_its_word() {
         status: 200,
         content_type: Some(b"text/event-stream"),
         content_encoding: Some(b"x-unheard-of"),
+        ..ResponseHead::default()
     });
     observer.response_chunk(ms(120), b"\x00\x01", End::Last);
-    let record = observer.finish(ms(120), &via_upstream());
+    let record = observer.finish(ms(120), &via_upstream()).unwrap();
     assert!(record.degraded.contains(Degraded::ResponseEncoding));
     assert_eq!(
         (record.outcome, record.usage_missing),
@@ -311,14 +312,14 @@ fn without_a_clock_tokens_are_still_counted() {
     observer.response_head(&ResponseHead {
         status: 200,
         content_type: Some(b"text/event-stream"),
-        content_encoding: None,
+        ..ResponseHead::default()
     });
     observer.response_chunk(
         None,
         &[delta(r#""content":"x""#), USAGE.to_vec(), DONE.to_vec()].concat(),
         End::Last,
     );
-    let record = observer.finish(None, &via_upstream());
+    let record = observer.finish(None, &via_upstream()).unwrap();
     assert_eq!((record.usage.output, record.ttft, record.duration), (Some(3), None, None));
     assert!(record.degraded.contains(Degraded::NoClock));
 }
@@ -327,5 +328,5 @@ fn without_a_clock_tokens_are_still_counted() {
 fn xai_leaves_reasoning_out_of_the_output() {
     let mut observer = streaming();
     observer.response_chunk(ms(110), br#"data: {"choices":[],"usage":{"prompt_tokens":10,"completion_tokens":5,"total_tokens":22,"completion_tokens_details":{"reasoning_tokens":7}}}"#, End::Last);
-    assert_eq!(observer.finish(ms(110), &via_upstream()).usage.output, Some(12));
+    assert_eq!(observer.finish(ms(110), &via_upstream()).unwrap().usage.output, Some(12));
 }

@@ -61,10 +61,11 @@ fn run(
     observer.response_head(&ResponseHead {
         status: 200,
         content_type: Some(b"text/event-stream"),
-        content_encoding: None,
+        ..ResponseHead::default()
     });
     observer.response_chunk(ms(100), body.as_bytes(), end);
-    let record = observer.finish(ms(200), &Ending { reached_upstream: true, ..Ending::default() });
+    let record =
+        observer.finish(ms(200), &Ending { reached_upstream: true, ..Ending::default() }).unwrap();
     registry.record(stats, &record, b"llama");
 }
 
