@@ -12,14 +12,16 @@
 mod bits;
 mod block;
 mod fse;
+mod header;
 mod huffman;
 mod literals;
 mod sequences;
 mod window;
 
 use self::block::Block;
+use self::header::Descriptor;
 use self::window::Window;
-use super::{DecodeError, MAX_WINDOW, Out};
+use super::{DecodeError, Out};
 use std::mem;
 
 const MAGIC: u64 = 0xfd2f_b528;
@@ -139,10 +141,7 @@ impl Zstd {
         match part {
             Part::Magic => self.after_magic(little_endian(bytes)),
             Part::Descriptor => {
-                let descriptor = Descriptor(first);
-                if descriptor.is_reserved() {
-                    return Err(DecodeError::Corrupt);
-                }
+                let descriptor = Descriptor::new(first).ok_or(DecodeError::Corrupt)?;
                 Ok(Next::Part(Part::FrameHeader(descriptor)))
             }
             Part::FrameHeader(descriptor) => {
@@ -228,76 +227,6 @@ impl Frame {
             (true, true) => Next::Skip(4),
             (true, false) => Next::default(),
         }
-    }
-}
-
-/// The first byte of a frame header.
-#[derive(Clone, Copy)]
-struct Descriptor(u8);
-
-impl Descriptor {
-    fn is_reserved(self) -> bool {
-        self.0 & 1 << 3 != 0
-    }
-
-    fn has_checksum(self) -> bool {
-        self.0 & 1 << 2 != 0
-    }
-
-    /// The frame is one segment: its size is its window.
-    fn is_single_segment(self) -> bool {
-        self.0 & 1 << 5 != 0
-    }
-
-    fn window_bytes(self) -> usize {
-        usize::from(!self.is_single_segment())
-    }
-
-    fn dictionary_bytes(self) -> usize {
-        match self.0 & 3 {
-            3 => 4,
-            bytes => usize::from(bytes),
-        }
-    }
-
-    fn size_bytes(self) -> usize {
-        match self.0 >> 6 {
-            0 => usize::from(self.is_single_segment()),
-            1 => 2,
-            2 => 4,
-            _ => 8,
-        }
-    }
-
-    /// The length of the rest of the header, in bytes.
-    fn rest(self) -> usize {
-        self.window_bytes()
-            .saturating_add(self.dictionary_bytes())
-            .saturating_add(self.size_bytes())
-    }
-
-    /// The window that the rest of the header announces, in bytes.
-    fn window(self, rest: &[u8]) -> Result<usize, DecodeError> {
-        let (window, rest) =
-            rest.split_at_checked(self.window_bytes()).ok_or(DecodeError::Corrupt)?;
-        let (dictionary, size) =
-            rest.split_at_checked(self.dictionary_bytes()).ok_or(DecodeError::Corrupt)?;
-        if little_endian(dictionary) != 0 {
-            return Err(DecodeError::Corrupt);
-        }
-        let bytes = match window.first() {
-            Some(&window) => {
-                let base = 1_u64 << 10 << (window >> 3);
-                base.saturating_add((base >> 3).saturating_mul(u64::from(window & 7)))
-            }
-            // Two bytes are offset so that they say what one cannot.
-            None if size.len() == 2 => little_endian(size).saturating_add(256),
-            None => little_endian(size),
-        };
-        if bytes > MAX_WINDOW as u64 {
-            return Err(DecodeError::TooLarge);
-        }
-        Ok(to_usize(bytes))
     }
 }
 
