@@ -384,6 +384,11 @@ impl Observer {
         self.record(at, self.verdict(ending))
     }
 
+    /// Whether generation has ended: what follows can only be usage and the terminal event.
+    pub fn is_finished(&self) -> bool {
+        self.answer.finish().is_some()
+    }
+
     /// The requested model, for labels that are needed before the end.
     pub fn model(&self) -> Option<&[u8]> {
         self.request.model.as_deref().or(self.answer.model.as_deref())

@@ -1,6 +1,7 @@
 //! One HTTP stream: each callback hands what it sees to the observer and lets the stream go on.
 
 use crate::host::{self, EndingProperties, EnvoyStats};
+use crate::inject::Injection;
 use crate::root::Shared;
 use crate::sys::{self, Buffer, Map};
 use gaugeway_core::{End, FACT_HEADERS, HostTime, Observer, RequestHead, ResponseHead};
@@ -26,6 +27,8 @@ struct Watched {
     /// Whether the gauge of active streams was raised. A request at `/` may turn out to be anything.
     counted: bool,
     published: Published,
+    /// What is written into the stream; `None` unless the configuration asks for it.
+    injection: Option<Injection>,
 }
 
 /// What access logs and traces can already see.
@@ -64,14 +67,19 @@ impl HttpStream {
         if counted {
             registry.active(&mut EnvoyStats, &upstream, 1);
         }
+        let injection = shared.inject_usage.then(|| Injection::start(&head)).flatten();
         let published = Published::Nothing;
-        self.watched = Some(Box::new(Watched { observer, upstream, counted, published }));
+        self.watched =
+            Some(Box::new(Watched { observer, upstream, counted, published, injection }));
     }
 
     fn request_body(&mut self, size: usize) {
         let Some(watched) = &mut self.watched else { return };
         if let Some(bytes) = sys::buffer(Buffer::RequestBody, size) {
             watched.observer.request_chunk(&bytes);
+            if let Some(injection) = &mut watched.injection {
+                injection.request_body(&bytes);
+            }
         }
     }
 
@@ -94,6 +102,9 @@ impl HttpStream {
             content_encoding: encoding.as_deref(),
             facts: facts.each_ref().map(Option::as_deref),
         });
+        if let Some(injection) = &mut watched.injection {
+            injection.response_head(encoding.as_deref());
+        }
         if end == End::Last {
             self.response_body(0, end);
         }
@@ -102,8 +113,14 @@ impl HttpStream {
     fn response_body(&mut self, size: usize, end: End) {
         let (Some(shared), Some(watched)) = (&self.shared, &mut self.watched) else { return };
         let bytes = if size > 0 { sys::buffer(Buffer::ResponseBody, size) } else { None };
+        let bytes = bytes.unwrap_or_default();
         let at = shared.clock.now();
-        let gaps = watched.observer.response_chunk(at, &bytes.unwrap_or_default(), end);
+        let gaps = watched.observer.response_chunk(at, &bytes, end);
+        if let Some(injection) = &mut watched.injection
+            && watched.observer.is_finished()
+        {
+            injection.response_body(&bytes, end);
+        }
         let Ok(mut registry) = shared.registry.try_borrow_mut() else { return };
         registry.gaps(&mut EnvoyStats, &watched.observer, &watched.upstream, gaps);
         if watched.must_publish(at) {

@@ -6,6 +6,7 @@
 
 mod host;
 mod http;
+mod inject;
 mod root;
 mod sys;
 

@@ -15,6 +15,7 @@ pub(crate) struct Shared {
     pub(crate) registry: RefCell<Registry>,
     pub(crate) clock: Clock,
     pub(crate) tenant_header: Option<String>,
+    pub(crate) inject_usage: bool,
 }
 
 /// The plugin. Without a valid configuration it has nothing to share, and streams are not watched.
@@ -32,11 +33,13 @@ impl RootContext for Root {
         match Config::parse(&json) {
             Ok(config) => {
                 let tenant_header = config.tenant_header().map(str::to_owned);
+                let inject_usage = config.inject_usage;
                 let mut registry = Registry::new(config);
                 registry.announce(&mut EnvoyStats);
                 let registry = RefCell::new(registry);
+                let clock = Clock::choose();
                 self.shared =
-                    Some(Rc::new(Shared { registry, clock: Clock::choose(), tenant_header }));
+                    Some(Rc::new(Shared { registry, clock, tenant_header, inject_usage }));
                 true
             }
             Err(why) => {

@@ -24,6 +24,18 @@ mod import {
             data: *mut *mut u8,
             len: *mut usize,
         ) -> u32;
+        pub(super) fn proxy_set_buffer_bytes(
+            buffer: u32,
+            start: usize,
+            max: usize,
+            data: *const u8,
+            len: usize,
+        ) -> u32;
+        pub(super) fn proxy_remove_header_map_value(
+            map: u32,
+            key: *const u8,
+            key_len: usize,
+        ) -> u32;
         pub(super) fn proxy_get_header_map_value(
             map: u32,
             key: *const u8,
@@ -93,6 +105,20 @@ fn number<T: Default>(call: impl FnOnce(*mut T) -> u32) -> Option<T> {
 pub(crate) fn buffer(buffer: Buffer, max: usize) -> Option<Vec<u8>> {
     // SAFETY: both pointers are valid for writes during the call.
     bytes(|data, len| unsafe { import::proxy_get_buffer_bytes(buffer as u32, 0, max, data, len) })
+}
+
+/// Puts `data` in the place of the first `len` bytes of a buffer, which are all that it holds.
+pub(crate) fn replace_buffer(buffer: Buffer, len: usize, data: &[u8]) {
+    // SAFETY: `data` is readable for its length.
+    let _status =
+        unsafe { import::proxy_set_buffer_bytes(buffer as u32, 0, len, data.as_ptr(), data.len()) };
+}
+
+/// Removes a header.
+pub(crate) fn remove_header(map: Map, name: &str) {
+    // SAFETY: `name` is readable for its length.
+    let _status =
+        unsafe { import::proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) };
 }
 
 /// The value of a header. The maps can be read in their own callback only.

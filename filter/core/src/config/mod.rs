@@ -15,6 +15,8 @@ pub struct Config {
     pub(crate) max_series: u32,
     /// Whether each gap between generated events is recorded.
     pub inter_chunk: bool,
+    /// Whether servers are asked to report the usage of streams.
+    pub inject_usage: bool,
 }
 
 /// Gives models whose name matches one label.
@@ -89,12 +91,25 @@ impl Config {
             slos: section.each("slos", Slo::read)?,
             max_series: section.number("max_series", 1_000_000)?.unwrap_or(20_000),
             inter_chunk: section.flag("inter_chunk")?.unwrap_or(true),
+            inject_usage: section.section("usage", read_usage)?.unwrap_or(false),
         })
     }
 
     /// The request header that names the tenant, in lower case.
     pub fn tenant_header(&self) -> Option<&str> {
         self.tenant.as_ref().map(|tenant| tenant.header.as_str())
+    }
+}
+
+/// `usage.request`: `observe`, or `inject`.
+fn read_usage(section: &mut Section) -> Result<bool, String> {
+    match section.text("request")?.as_deref() {
+        None | Some("observe") => Ok(false),
+        Some("inject") => Ok(true),
+        Some(other) => {
+            let name = section.name("request");
+            Err(format!("{name}: '{other}' is neither observe nor inject"))
+        }
     }
 }
 
@@ -207,6 +222,7 @@ mod tests {
             r#"{"slos":[{"models":"*","ttft_ms":-1}]}"#,
             "slos[0].ttft_ms: must be a whole",
         );
+        check_error(r#"{"usage":{"request":"take"}}"#, "usage.request: 'take' is neither");
         check_error("[]", "the configuration: must be an object, not a list");
         check_error("{\n\"max_models\": }", "line 2 column 15");
     }
