@@ -6,68 +6,71 @@ use crate::record::Work;
 /// Rates of one model, learnt from the answers that reported usage.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rates {
-    output: Totals,
-    input: Totals,
+    output_by_event: Rate,
+    output_by_byte: Rate,
+    input_by_byte: Rate,
 }
 
+/// Tokens for so many events or bytes.
 #[derive(Clone, Debug, Default)]
-struct Totals {
+struct Rate {
     tokens: u64,
-    events: u64,
-    bytes: u64,
+    units: u64,
 }
 
 /// Older answers fade: beyond this many tokens all totals are halved.
 const MEMORY: u64 = 1 << 24;
 
-impl Totals {
-    fn learn(&mut self, tokens: u64, events: u64, bytes: u64) {
+impl Rate {
+    fn learn(&mut self, tokens: u64, units: u64) {
+        if units == 0 {
+            return;
+        }
         self.tokens = self.tokens.saturating_add(tokens);
-        self.events = self.events.saturating_add(events);
-        self.bytes = self.bytes.saturating_add(bytes);
-        while self.tokens.max(self.bytes) > MEMORY {
+        self.units = self.units.saturating_add(units);
+        while self.tokens.max(self.units) > MEMORY {
             self.tokens /= 2;
-            self.events /= 2;
-            self.bytes /= 2;
+            self.units /= 2;
         }
     }
 
-    /// `bytes` at the learnt rate, rounded to the nearest token.
-    fn for_bytes(&self, bytes: u64) -> Option<u64> {
-        let scaled = bytes.checked_mul(self.tokens)?;
-        scaled.checked_add(self.bytes / 2)?.checked_div(self.bytes)
+    /// `units` at the learnt rate, rounded to the nearest token.
+    fn tokens_of(&self, units: u64) -> Option<u64> {
+        let scaled = units.checked_mul(self.tokens)?;
+        scaled.checked_add(self.units / 2)?.checked_div(self.units).filter(|tokens| *tokens > 0)
+    }
+
+    /// Whether it is one token per unit, give or take 5 %; true of a rate that nothing is known of.
+    fn is_one(&self) -> bool {
+        self.tokens.abs_diff(self.units) <= self.units / 20
     }
 }
 
 impl Rates {
-    /// Learns from an answer that reported its output tokens.
+    /// Learns from an answer that reported its output tokens. One in a single piece has no events, and
+    /// says nothing of how many tokens an event holds.
     pub(crate) fn learn_output(&mut self, work: Work, tokens: u64) {
-        if work.content_bytes > 0 {
-            self.output.learn(tokens, work.events, work.content_bytes);
-        }
+        self.output_by_event.learn(tokens, work.events);
+        self.output_by_byte.learn(tokens, work.content_bytes);
     }
 
     /// Learns from an answer that reported its input tokens.
     pub(crate) fn learn_input(&mut self, work: Work, tokens: u64) {
-        if work.request_bytes > 0 {
-            self.input.learn(tokens, 0, work.request_bytes);
-        }
+        self.input_by_byte.learn(tokens, work.request_bytes);
     }
 
     /// Output tokens. A server that sends one event per token, and one that nothing is known of yet, is
     /// believed to go on so; others (blocks, several tokens per event) are measured by bytes.
     pub(crate) fn output(&self, work: Work) -> Option<u64> {
-        let difference = self.output.tokens.abs_diff(self.output.events);
-        let one_per_event = difference <= self.output.events / 20;
-        if work.events > 0 && one_per_event {
+        if work.events > 0 && self.output_by_event.is_one() {
             return Some(work.events);
         }
-        self.output.for_bytes(work.content_bytes).filter(|tokens| *tokens > 0)
+        self.output_by_byte.tokens_of(work.content_bytes)
     }
 
     /// Input tokens; `None` until an answer of the model has reported its own.
     pub(crate) fn input(&self, work: Work) -> Option<u64> {
-        self.input.for_bytes(work.request_bytes).filter(|tokens| *tokens > 0)
+        self.input_by_byte.tokens_of(work.request_bytes)
     }
 }
 
@@ -90,6 +93,14 @@ mod tests {
     }
 
     #[test]
+    fn answers_in_one_piece_do_not_blur_the_tokens_of_an_event() {
+        let mut rates = Rates::default();
+        rates.learn_output(work(100, 400, 0), 100);
+        rates.learn_output(work(0, 500, 0), 100);
+        assert_eq!(rates.output(work(7, 30, 0)), Some(7));
+    }
+
+    #[test]
     fn input_is_unknown_before_the_first_report() {
         let mut rates = Rates::default();
         assert_eq!(rates.input(work(0, 0, 500)), None);
@@ -104,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn totals_fade_instead_of_overflowing() {
+    fn rates_fade_instead_of_overflowing() {
         let mut rates = Rates::default();
         for _ in 0..100 {
             rates.learn_output(work(1, u64::MAX / 2, 0), u64::MAX / 2);
