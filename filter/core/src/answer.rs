@@ -32,7 +32,7 @@ pub(crate) struct Answer {
 
 /// What the event that is being read holds.
 #[derive(Clone, Copy, Debug, Default)]
-struct Event {
+pub(crate) struct Event {
     generated: Generated,
     kind: Kind,
     delta: bool,
@@ -89,6 +89,28 @@ impl Answer {
         event.part_thought = false;
     }
 
+    /// What the unfinished event holds so far.
+    pub(crate) fn event(&self) -> Event {
+        self.event
+    }
+
+    /// Goes on as if the unfinished event had been read as far as `event`, with so many bytes of text.
+    pub(crate) fn resume(&mut self, event: Event, text: usize) {
+        self.event = event;
+        self.add_text(text);
+    }
+
+    /// Whether nothing has been said but generated text, the kinds of events, and a model.
+    pub(crate) fn is_plain(&self) -> bool {
+        let silent = self.reports == Reports::default() && self.finish.is_none();
+        silent && !self.failed && self.fault.is_none() && self.api.is_none() && !self.blocked
+    }
+
+    fn add_text(&mut self, bytes: usize) {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.content_bytes = self.content_bytes.saturating_add(bytes);
+    }
+
     fn fault(&mut self) -> &mut Fault {
         self.fault.get_or_insert_default()
     }
@@ -106,8 +128,7 @@ impl Answer {
             Value::Object => 1,
             Value::Array | Value::Count(_) | Value::NoCount | Value::Flag(_) | Value::Null => 0,
         };
-        let counted = u64::try_from(bytes).unwrap_or(u64::MAX);
-        self.content_bytes = self.content_bytes.saturating_add(counted);
+        self.add_text(bytes);
         bytes > 0
     }
 }

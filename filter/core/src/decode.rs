@@ -33,10 +33,10 @@ mod zstd;
 const MAX_WINDOW: usize = 8 << 20;
 
 /// No model answers with more than this; below it, the ratio does not matter.
-const BOMB_BYTES: u64 = 64 << 20;
+pub(crate) const BOMB_BYTES: u64 = 64 << 20;
 
 /// Text shrinks to a tenth, and the most repetitive event stream to a hundredth.
-const BOMB_RATIO: u64 = 200;
+pub(crate) const BOMB_RATIO: u64 = 200;
 
 /// Why a body is not decoded any further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -25,6 +25,9 @@ mod ending;
 mod endpoint;
 mod error;
 mod estimate;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod http;
 mod inject;
 mod json;

@@ -120,29 +120,41 @@ impl Registry {
         }
     }
 
-    /// Gaps between generated events of a running stream.
+    /// Gaps between generated events of a running stream, which looks its series up only once.
     pub fn gaps(
         &mut self,
         stats: &mut impl Stats,
         observer: &Observer,
         upstream: &[u8],
         gaps: Gaps,
+        series: &mut Option<u32>,
     ) {
         if !self.config.inter_chunk || gaps == Gaps::default() {
             return;
         }
+        if series.is_none() {
+            *series = self.gap_series(stats, observer, upstream);
+        }
+        if let Some(id) = *series {
+            for gap in gaps.iter() {
+                stats.record(id, micros(gap));
+            }
+        }
+    }
+
+    fn gap_series(
+        &mut self,
+        stats: &mut impl Stats,
+        observer: &Observer,
+        upstream: &[u8],
+    ) -> Option<u32> {
         let traffic = Traffic {
             model: self.model_label(observer.model()),
             api: Some(observer.api()),
             upstream: self.upstreams.admit(upstream),
             tenant: LabelId::UNKNOWN,
         };
-        let key = Key { stat: Stat::InterChunk, traffic, extra: ["", ""] };
-        if let Some(id) = self.id(stats, key) {
-            for gap in gaps.iter() {
-                stats.record(id, micros(gap));
-            }
-        }
+        self.id(stats, Key { stat: Stat::InterChunk, traffic, extra: ["", ""] })
     }
 
     /// A stream is over.

@@ -27,6 +27,8 @@ struct Watched {
     /// Whether the gauge of active streams was raised. A request at `/` may turn out to be anything.
     counted: bool,
     published: Published,
+    /// The host's id of the stat of gaps, once there was one.
+    gap_series: Option<u32>,
     /// What is written into the stream; `None` unless the configuration asks for it.
     injection: Option<Injection>,
 }
@@ -69,8 +71,14 @@ impl HttpStream {
         }
         let injection = shared.inject_usage.then(|| Injection::start(&head)).flatten();
         let published = Published::Nothing;
-        self.watched =
-            Some(Box::new(Watched { observer, upstream, counted, published, injection }));
+        self.watched = Some(Box::new(Watched {
+            observer,
+            upstream,
+            counted,
+            published,
+            gap_series: None,
+            injection,
+        }));
     }
 
     fn request_body(&mut self, size: usize) {
@@ -122,7 +130,8 @@ impl HttpStream {
             injection.response_body(&bytes, end);
         }
         let Ok(mut registry) = shared.registry.try_borrow_mut() else { return };
-        registry.gaps(&mut EnvoyStats, &watched.observer, &watched.upstream, gaps);
+        let Watched { observer, upstream, gap_series, .. } = &mut **watched;
+        registry.gaps(&mut EnvoyStats, observer, upstream, gaps, gap_series);
         if watched.must_publish(at) {
             let properties = EndingProperties::read();
             registry.state(&watched.observer, at, &properties.ending(), &mut sys::set_property);

@@ -50,7 +50,10 @@ impl<F: Copy> Node<F> {
     }
 
     pub(super) fn member(&'static self, key: &[u8]) -> Option<&'static Self> {
-        self.keys.iter().find(|(name, _)| name.as_bytes() == key).map(|(_, node)| node)
+        // A length and a first byte tell most names apart; only then is a comparison called for.
+        let first = key.first();
+        let alike = |name: &[u8]| name.len() == key.len() && name.first() == first && name == key;
+        self.keys.iter().find(|(name, _)| alike(name.as_bytes())).map(|(_, node)| node)
     }
 
     /// Levels of containers that the tree reaches into.

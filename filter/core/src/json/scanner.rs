@@ -1,8 +1,7 @@
 //! The walk over the bytes.
 
 use super::node::Node;
-use super::text;
-use memchr::memchr2;
+use super::text::{self, StringEnd, keep, scalar, string_part};
 
 /// Containers that a [`Node`] tree may reach into; a test holds every dialect to it.
 pub(crate) const MAX_DEPTH: usize = 12;
@@ -43,12 +42,15 @@ pub(crate) trait Sink<F> {
     /// One wanted value.
     fn value(&mut self, field: F, value: Value<'_>);
 
+    /// A wanted string begins; so many bytes of the piece follow its opening quote.
+    fn text_begins(&mut self, _field: F, _left: usize) {}
+
     /// A piece of a string that is to be poured; the value itself follows when the string ends.
     fn piece(&mut self, _field: F, _piece: &[u8]) {}
 }
 
 /// Reads one document after another, each in any number of pieces.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Scanner<F: 'static> {
     root: &'static Node<F>,
     state: State<F>,
@@ -60,7 +62,7 @@ pub(crate) struct Scanner<F: 'static> {
     carry: Vec<u8>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 enum State<F: 'static> {
     /// Before a value that the node is for; `None`: nobody wants it.
     Value(Option<&'static Node<F>>),
@@ -111,6 +113,11 @@ impl<F: Copy> Scanner<F> {
     /// Whether a whole document has been read.
     pub(crate) fn is_done(&self) -> bool {
         matches!(self.state, State::Done)
+    }
+
+    /// Takes the rest of the document as read: it holds nothing wanted.
+    pub(crate) fn skip_to_end(&mut self) {
+        self.state = State::Done;
     }
 
     /// Whether no byte of the document but white space has come.
@@ -169,6 +176,9 @@ impl<F: Copy> Scanner<F> {
         let Some((&byte, tail)) = rest.split_first() else { return rest };
         match byte {
             b'"' => {
+                if let Some(Node { field: Some(field), .. }) = node {
+                    sink.text_begins(*field, tail.len());
+                }
                 self.state = State::InText { node, len: 0, escaped: false };
                 tail
             }
@@ -363,54 +373,6 @@ impl<F: Copy> Scanner<F> {
             _ => self.closed(),
         }
         tail
-    }
-}
-
-/// Where a piece of a string ends.
-#[derive(Debug, PartialEq, Eq)]
-enum StringEnd<'p> {
-    /// At its closing quote; the rest of the piece follows.
-    Closed(&'p [u8]),
-    /// In the middle, after a lone backslash.
-    Escaped,
-    /// In the middle.
-    Open,
-}
-
-/// Splits a piece that starts inside a string into what belongs to the string and how it ends.
-fn string_part(piece: &[u8], escaped: bool) -> (&[u8], StringEnd<'_>) {
-    let mut from = usize::from(escaped);
-    loop {
-        let Some(at) = piece.get(from..).and_then(|rest| memchr2(b'"', b'\\', rest)) else {
-            return (piece, StringEnd::Open);
-        };
-        let at = from.saturating_add(at);
-        let Some((inside, [byte, tail @ ..])) = piece.split_at_checked(at) else {
-            return (piece, StringEnd::Open);
-        };
-        if *byte == b'"' {
-            return (inside, StringEnd::Closed(tail));
-        }
-        if tail.is_empty() {
-            return (piece, StringEnd::Escaped);
-        }
-        from = at.saturating_add(2);
-    }
-}
-
-/// Appends as much of `bytes` as fits under `cap`. A carry that is full holds `cap` bytes, so that the
-/// kept start is the same however the text was cut.
-fn keep(carry: &mut Vec<u8>, bytes: &[u8], cap: usize) {
-    let room = cap.saturating_sub(carry.len());
-    carry.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
-}
-
-fn scalar(text: &[u8]) -> Value<'static> {
-    match text {
-        b"true" => Value::Flag(true),
-        b"false" => Value::Flag(false),
-        b"null" => Value::Null,
-        _ => text::count(text).map_or(Value::NoCount, Value::Count),
     }
 }
 

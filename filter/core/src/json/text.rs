@@ -1,5 +1,8 @@
 //! The inside of a JSON string or number.
 
+use super::scanner::Value;
+use memchr::memchr2;
+
 /// Undoes JSON escapes in place. An escape that was cut off at the end is dropped; a surrogate, alone
 /// or in a pair, becomes `?`: captured texts are identifiers and messages, kept for labels and classes.
 pub(super) fn unescape(text: &mut Vec<u8>) {
@@ -64,6 +67,54 @@ fn digits(digits: &[u8]) -> Option<u64> {
         let digit = char::from(*digit).to_digit(10)?;
         value.checked_mul(10)?.checked_add(digit.into())
     })
+}
+
+/// Where a piece of a string ends.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum StringEnd<'p> {
+    /// At its closing quote; the rest of the piece follows.
+    Closed(&'p [u8]),
+    /// In the middle, after a lone backslash.
+    Escaped,
+    /// In the middle.
+    Open,
+}
+
+/// Splits a piece that starts inside a string into what belongs to the string and how it ends.
+pub(crate) fn string_part(piece: &[u8], escaped: bool) -> (&[u8], StringEnd<'_>) {
+    let mut from = usize::from(escaped);
+    loop {
+        let Some(at) = piece.get(from..).and_then(|rest| memchr2(b'"', b'\\', rest)) else {
+            return (piece, StringEnd::Open);
+        };
+        let at = from.saturating_add(at);
+        let Some((inside, [byte, tail @ ..])) = piece.split_at_checked(at) else {
+            return (piece, StringEnd::Open);
+        };
+        if *byte == b'"' {
+            return (inside, StringEnd::Closed(tail));
+        }
+        if tail.is_empty() {
+            return (piece, StringEnd::Escaped);
+        }
+        from = at.saturating_add(2);
+    }
+}
+
+/// Appends as much of `bytes` as fits under `cap`. A carry that is full holds `cap` bytes, so that the
+/// kept start is the same however the text was cut.
+pub(super) fn keep(carry: &mut Vec<u8>, bytes: &[u8], cap: usize) {
+    let room = cap.saturating_sub(carry.len());
+    carry.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+}
+
+pub(super) fn scalar(text: &[u8]) -> Value<'static> {
+    match text {
+        b"true" => Value::Flag(true),
+        b"false" => Value::Flag(false),
+        b"null" => Value::Null,
+        _ => count(text).map_or(Value::NoCount, Value::Count),
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! One JSON document of a response, in pieces.
 
+use super::template::{Match, Template};
 use crate::answer::{Answer, Generated};
 use crate::dialect::Field;
 use crate::json::{Node, Scanner};
@@ -13,27 +14,57 @@ pub(crate) enum Event {
     Malformed,
 }
 
+/// Documents of one stream from which a template is made, before it is given up.
+const LESSONS: u8 = 16;
+
 /// Reads one document after another.
 #[derive(Debug)]
 pub(crate) struct Document {
+    shape: &'static Node<Field>,
     scanner: Scanner<Field>,
     /// The first bytes, to know `[DONE]`.
     head: [u8; 6],
     len: usize,
+    template: Option<Box<Template>>,
+    lessons: u8,
 }
 
 impl Document {
+    /// Reads documents that are alike: the events of a stream.
+    pub(super) fn alike(shape: &'static Node<Field>) -> Self {
+        Self { lessons: LESSONS, ..Self::new(shape) }
+    }
+
     pub(super) fn new(shape: &'static Node<Field>) -> Self {
-        Self { scanner: Scanner::new(shape), head: [0; 6], len: 0 }
+        let scanner = Scanner::new(shape);
+        Self { shape, scanner, head: [0; 6], len: 0, template: None, lessons: 0 }
     }
 
     /// Reads a piece and returns what is left of it beyond the document.
     pub(super) fn push<'p>(&mut self, piece: &'p [u8], answer: &mut Answer) -> &'p [u8] {
+        let begins = self.len == 0;
         for (slot, byte) in self.head.iter_mut().skip(self.len).zip(piece) {
             *slot = *byte;
         }
         self.len = self.len.saturating_add(piece.len());
-        self.scanner.push(piece, answer)
+        if !begins {
+            return self.scanner.push(piece, answer);
+        }
+        let matched = self
+            .template
+            .as_ref()
+            .map_or(Match::Nothing, |template| template.apply(piece, &mut self.scanner, answer));
+        let rest = match matched {
+            Match::Whole => return &[],
+            Match::Start(rest) => return self.scanner.push(rest, answer),
+            Match::Nothing => self.scanner.push(piece, answer),
+        };
+        if self.lessons > 0 && self.scanner.is_done() {
+            self.lessons = self.lessons.saturating_sub(1);
+            let template = Template::learn(self.shape, piece);
+            self.template = template.map(Box::new).or_else(|| self.template.take());
+        }
+        rest
     }
 
     /// Ends the document, and is ready for the next. `None`: there was none.

@@ -3,6 +3,7 @@
 mod document;
 mod frames;
 mod sequence;
+mod template;
 
 pub(crate) use document::Event;
 
@@ -64,7 +65,7 @@ impl Hint {
             (_, b'{' | b'[') => Reader::Whole(Document::new(dialect.answer)),
             // A field name, a comment, or a byte order mark before either.
             (Media::Events | Media::Unsaid | Media::Json, b'a'..=b'z' | b':' | 0xEF) => {
-                Reader::Events(Sse::new(), Document::new(dialect.event))
+                Reader::Events(Sse::new(), Document::alike(dialect.event))
             }
             _ => Reader::Opaque,
         }
