@@ -109,15 +109,17 @@ fn aborted_streams_keep_their_tokens() {
         assert!(logged <= sent, "{logged} of {sent}: {}", e.logged);
     }
     let counted = run.stats.sum_by("gaugeway_output_tokens_total", ["model", "outcome", "source"]);
-    for model in models().into_iter().map(|model| model.name) {
-        let of_model = || aborted().filter(|e| e.observed.model == model);
+    for ModelProfile { name, tokens_per_event, .. } in models() {
+        let of_model = || aborted().filter(|e| e.observed.model == name);
         let sent: u64 = of_model().map(|e| e.served.as_ref().unwrap().output_tokens_sent).sum();
         let received: u64 = of_model().map(|e| e.observed.generated_events).sum();
-        let counted = counted[&[&model, "client_abort", "estimated"].map(str::to_owned)];
+        let counted = counted[&[&name, "client_abort", "estimated"].map(str::to_owned)];
         println!(
-            "{model}: {received} events received, {counted} tokens counted, {sent} tokens sent"
+            "{name}: {received} events received, {counted} tokens counted, {sent} tokens sent"
         );
-        assert!(received as f64 <= counted && counted <= sent as f64, "{model}");
+        // Nobody outside the server knows how many tokens an event of several holds.
+        let most = if tokens_per_event == 1 { sent as f64 } else { sent as f64 * 1.05 };
+        assert!(received as f64 <= counted && counted <= most, "{name}");
     }
 }
 
