@@ -2,25 +2,34 @@
 //! metrics page with cost per token.
 //!
 //! ```text
-//! each tick:    envoy, gpu ─► cost ─► Snapshot       I/O with deadlines, then pure
-//! each scrape:  Snapshot ─► render                   pure
+//! each tick:    envoy, gpu, engines, host, price ─► cost, budgets ─► Snapshot    I/O with deadlines, then pure
+//! each scrape:  Snapshot ─► render                                               pure
 //! ```
 //!
 //! [`Agent`] runs both. A source that fails is `up 0` and its numbers are absent: never stale,
 //! never 0.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod agent;
+pub mod budget;
 mod collect;
 pub mod config;
 pub mod cost;
+pub mod discovery;
+pub mod engines;
 pub mod envoy;
 pub mod exposition;
 pub mod gpu;
+pub mod host;
+pub mod http;
 pub mod logging;
+pub mod price;
 pub mod render;
 mod server;
 pub mod snapshot;
+pub mod state;
+pub mod status;
 mod summary;
 
 pub use agent::{Agent, StartError};
+pub use server::WebConfigError;

@@ -1,24 +1,30 @@
 //! `gaugeway-agent`: config, build, serve, drain.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use gaugeway_agent::config::Config;
-use gaugeway_agent::{Agent, logging};
+use gaugeway_agent::http::Address;
+use gaugeway_agent::price::PriceConfig;
+use gaugeway_agent::{Agent, logging, status};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 /// `EX_USAGE` of sysexits.h: the configuration is wrong.
 const EXIT_CONFIG: u8 = 64;
 
-/// Joins Envoy's stats, NVIDIA GPU telemetry and the instance price into one metrics page, with cost
-/// per million tokens that adds up to the bill.
+/// Joins Envoy's stats, NVIDIA GPU telemetry, the serving engines' metrics and the instance price into
+/// one metrics page, with cost per million tokens that adds up to the bill.
 ///
-/// Serves GET /metrics (Prometheus text), /api/v1/summary (JSON), /healthz, and /readyz (503 until
-/// the sources have been read once). A source that fails does not stop the others: it shows as
-/// gaugeway_source_up 0. Ends on SIGINT and SIGTERM, after running answers have been sent.
+/// Serves GET /metrics (Prometheus text), /api/v1/summary and /api/v1/series (JSON), /healthz, and
+/// /readyz (503 until the sources have been read once). A source that fails does not stop the others:
+/// it shows as gaugeway_source_up 0.
+///
+/// Ends on SIGINT and SIGTERM, after running answers have been sent. On SIGHUP the [price] section is
+/// read again and applies from the next tick on; all else needs a restart.
 #[derive(Parser)]
 #[command(version, subcommand_negates_reqs = true, args_conflicts_with_subcommands = true)]
 #[command(after_help = "Exit status: 0 after a signal, 64 bad configuration, 1 cannot start.")]
@@ -26,6 +32,10 @@ struct Cli {
     /// The configuration: a TOML file; gaugeway-agent.example.toml explains every key.
     #[arg(long, value_name = "FILE", required = true)]
     config: Option<PathBuf>,
+    /// TLS and basic auth: the YAML file that Prometheus exporters share. Read again when it or a
+    /// certificate changes.
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    web_config: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -38,21 +48,28 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Asks a running agent and prints its sources, models, cost and budgets as a table.
+    Status {
+        /// The agent's address: http://HOST:PORT.
+        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9464")]
+        url: Address,
+    },
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let (file, check) = match cli.command {
         Some(Command::Check { config }) => (config, true),
+        Some(Command::Status { url }) => return print_status(&url),
         None => (cli.config.unwrap_or_default(), false),
     };
     let config = match Config::load(&file) {
         Ok(_) if check => return ExitCode::SUCCESS,
-        Ok(config) => config,
+        Ok(config) => Config { web_config: cli.web_config, ..config },
         Err(error) => return fail(&error, EXIT_CONFIG),
     };
     logging::init(config.log);
-    match run(config) {
+    match run(config, &file) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&format!("{error:#}"), 1),
     }
@@ -60,17 +77,43 @@ fn main() -> ExitCode {
 
 // One thread: the work is a page every few seconds, and memory on a GPU host is for models.
 #[tokio::main(flavor = "current_thread")]
-async fn run(config: Config) -> anyhow::Result<()> {
+async fn run(config: Config, file: &Path) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut reload = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     let agent = Agent::start(config).await?;
-    log::info!("serving http://{}/metrics", agent.address()?);
-    agent
-        .run(async {
-            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-        })
-        .await;
+    log::info!("serving {}://{}/metrics", agent.scheme(), agent.address()?);
+    let price = agent.price();
+    let reloads = async {
+        while reload.recv().await.is_some() {
+            reload_price(file, &price);
+        }
+    };
+    let shutdown = async {
+        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {}, () = reloads => {} }
+    };
+    agent.run(shutdown).await;
     Ok(())
+}
+
+fn reload_price(file: &Path, price: &watch::Sender<Option<PriceConfig>>) {
+    match Config::load(file) {
+        Ok(config) => {
+            price.send_replace(config.price);
+            log::info!("{}: the price was read again", file.display());
+        }
+        Err(error) => log::error!("{error}; the price stays as it was"),
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn print_status(agent: &Address) -> ExitCode {
+    match status::status(agent).await {
+        // There is nowhere to report a broken stdout to.
+        Ok(table) => drop(std::io::stdout().write_all(table.as_bytes())),
+        Err(error) => return fail(&error, 1),
+    }
+    ExitCode::SUCCESS
 }
 
 fn fail(error: &dyn std::fmt::Display, status: u8) -> ExitCode {

@@ -1,13 +1,18 @@
 //! What one tick found: plain data between the collectors and the pages.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use crate::budget::BudgetReport;
 use crate::cost::CostReport;
+use crate::discovery::Found;
+use crate::engines::{Difference, EngineStats};
 use crate::envoy::EnvoyStats;
-use crate::gpu::{GpuReading, InitFailure};
+use crate::gpu::{GpuLog, GpuReading};
+use crate::host::HostStats;
+use crate::price::Price;
 
 /// Everything that is shown.
 #[derive(Clone, Debug)]
@@ -20,8 +25,35 @@ pub struct Snapshot {
     pub envoy_parse_errors: u64,
     /// GPU telemetry; `None` when it is switched off.
     pub nvml: Option<Nvml>,
-    /// The cost model; `None` without a price.
+    /// What the host costs, or why that is not known.
+    pub price: Result<Price, String>,
+    /// The cost model; `None` until there is a price.
     pub cost: Option<CostReport>,
+    /// The serving engines.
+    pub engines: Vec<Engine>,
+    /// The gateway's counts against the engines', by upstream.
+    pub differences: BTreeMap<String, Difference>,
+    /// The machine; `None` when it is switched off.
+    pub host: Option<Source<HostStats>>,
+    /// Which GPU serves what; `None` when nothing is looked for.
+    pub discovery: Option<Source<Found>>,
+    /// The budgets, as they are saved.
+    pub budgets: Vec<BudgetReport>,
+    /// The state file; `None` when nothing is kept.
+    pub state: Option<Source<()>>,
+}
+
+/// A serving engine.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    /// Its name in the configuration.
+    pub name: String,
+    /// The Envoy cluster that leads to it.
+    pub upstream: Option<String>,
+    /// Its metrics.
+    pub stats: Source<EngineStats>,
+    /// Lines of its pages that could not be read, since the agent started.
+    pub parse_errors: u64,
 }
 
 /// GPU telemetry.
@@ -29,17 +61,19 @@ pub struct Snapshot {
 pub struct Nvml {
     /// The GPUs.
     pub gpus: Source<GpuReading>,
-    /// How often NVML did not initialise, by reason.
-    pub init_failures: BTreeMap<InitFailure, u64>,
+    /// What went wrong so far, whether or not there are GPUs now.
+    pub log: GpuLog,
+    /// Whether the page also has the names of NVIDIA's DCGM exporter.
+    pub dcgm_names: bool,
 }
 
 /// One source as it was last asked. A source that failed has no value, so none can be shown.
 #[derive(Clone, Debug)]
 pub struct Source<T> {
     /// The `source` label.
-    pub name: &'static str,
-    /// What it gave, or why it gave nothing.
-    pub outcome: Result<T, String>,
+    pub name: Cow<'static, str>,
+    /// What it gave, or why it gave nothing. Shared, because pages of thousands of series are kept.
+    pub outcome: Result<Arc<T>, String>,
     /// How long the attempt took; `None` before the first one ended.
     pub took: Option<Duration>,
     /// When it last gave something.
@@ -50,7 +84,7 @@ pub struct Source<T> {
 #[derive(Clone, Copy, Debug)]
 pub struct Health<'a> {
     /// The `source` label.
-    pub name: &'static str,
+    pub name: &'a str,
     /// Why it is down; `None` when it is up.
     pub error: Option<&'a str>,
     /// How long the last attempt took.
@@ -61,14 +95,15 @@ pub struct Health<'a> {
 
 impl<T> Source<T> {
     /// A source that was not asked yet.
-    pub fn new(name: &'static str) -> Self {
+    pub fn new(name: impl Into<Cow<'static, str>>) -> Self {
+        let name = name.into();
         Self { name, outcome: Err("not read yet".to_owned()), took: None, last_success: None }
     }
 
     /// Its state.
     pub fn health(&self) -> Health<'_> {
         Health {
-            name: self.name,
+            name: &self.name,
             error: self.outcome.as_ref().err().map(String::as_str),
             took: self.took,
             last_success: self.last_success,
@@ -81,46 +116,64 @@ impl Snapshot {
     pub fn sources(&self) -> Vec<Health<'_>> {
         let price = Health {
             name: "price",
-            error: self.cost.is_none().then_some("no [price] in the configuration"),
+            error: self.price.as_ref().err().map(String::as_str),
             took: None,
             last_success: None,
         };
-        let nvml = self.nvml.as_ref().map(|nvml| nvml.gpus.health());
-        [self.envoy.health(), price].into_iter().chain(nvml).collect()
+        let optional = [
+            self.nvml.as_ref().map(|nvml| nvml.gpus.health()),
+            self.host.as_ref().map(Source::health),
+            self.discovery.as_ref().map(Source::health),
+            self.state.as_ref().map(Source::health),
+        ];
+        [self.envoy.health(), price]
+            .into_iter()
+            .chain(optional.into_iter().flatten())
+            .chain(self.engines.iter().map(|engine| engine.stats.health()))
+            .collect()
     }
 }
 
 /// The last snapshot, shared by the collector that writes it and the server that reads it.
 #[derive(Debug)]
-pub struct Latest {
-    snapshot: Mutex<Arc<Snapshot>>,
-    read: AtomicBool,
+pub struct Latest(Mutex<Shown>);
+
+#[derive(Debug)]
+struct Shown {
+    snapshot: Arc<Snapshot>,
+    /// Whether this very snapshot was scraped.
+    read: bool,
 }
 
 impl Latest {
     /// Starts with this one.
     pub fn new(snapshot: Snapshot) -> Self {
-        Self { snapshot: Mutex::new(Arc::new(snapshot)), read: AtomicBool::new(false) }
+        Self(Mutex::new(Shown { snapshot: Arc::new(snapshot), read: false }))
     }
 
-    /// Replaces the snapshot.
+    /// Replaces the snapshot by one that nobody has scraped yet.
     pub fn publish(&self, snapshot: Snapshot) {
-        *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
+        *self.shown() = Shown { snapshot: Arc::new(snapshot), read: false };
     }
 
     /// The snapshot, to look at.
     pub fn get(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.snapshot.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.shown().snapshot)
     }
 
     /// The snapshot, for a scraper that remembers what it sees.
     pub fn scrape(&self) -> Arc<Snapshot> {
-        self.read.store(true, Ordering::Relaxed);
-        self.get()
+        let mut shown = self.shown();
+        shown.read = true;
+        Arc::clone(&shown.snapshot)
     }
 
-    /// Whether the page was scraped since this was last asked.
-    pub fn take_read(&self) -> bool {
-        self.read.swap(false, Ordering::Relaxed)
+    /// Whether the snapshot has been scraped.
+    pub fn was_read(&self) -> bool {
+        self.shown().read
+    }
+
+    fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -9,9 +9,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use gaugeway_core::stat::{Label, Stat};
 use serde::Serialize;
 
-use crate::cost::{CostReport, ModelUnitCosts, NanoDollars, UnitCost};
+use crate::budget::BudgetReport;
+use crate::cost::{CostReport, HourlyPrice, ModelUnitCosts, NanoDollars, UnitCost};
+use crate::engines::Figure;
 use crate::envoy::{EnvoyStats, Histogram, Value};
-use crate::snapshot::Snapshot;
+use crate::price::Price;
+use crate::snapshot::{Engine, Snapshot};
 
 /// The object.
 #[derive(Serialize)]
@@ -24,11 +27,13 @@ struct Summary<'a> {
     models: Vec<Model<'a>>,
     /// Null without a price.
     cost: Option<Cost>,
+    budgets: Vec<Budget<'a>>,
+    engines: Vec<EngineState<'a>>,
 }
 
 #[derive(Serialize)]
 struct SourceState<'a> {
-    name: &'static str,
+    name: &'a str,
     up: bool,
     error: Option<&'a str>,
     last_success: Option<f64>,
@@ -83,12 +88,67 @@ struct UnitCosts {
 
 #[derive(Serialize)]
 struct Cost {
+    /// Instance and overhead; energy comes on top.
     usd_per_hour: f64,
+    /// `config`, `owned` or `catalogue`.
+    price_source: &'static str,
     bill_usd: f64,
     attributed_usd: f64,
     idle_usd: f64,
     unattributed_usd: f64,
     pending_usd: f64,
+}
+
+/// One month of a budget.
+#[derive(Serialize)]
+struct Budget<'a> {
+    budget: &'a str,
+    limit_usd: f64,
+    spent_usd: f64,
+    /// By the blended method; null while too little was seen.
+    forecast_usd: Option<f64>,
+    /// Unix seconds.
+    period_start: i64,
+    period_end: i64,
+}
+
+impl<'a> From<&'a BudgetReport> for Budget<'a> {
+    fn from(report: &'a BudgetReport) -> Self {
+        Self {
+            budget: &report.name,
+            limit_usd: report.limit.dollars(),
+            spent_usd: report.spent.dollars(),
+            forecast_usd: report.blended.map(NanoDollars::dollars),
+            period_start: report.period.start,
+            period_end: report.period.end,
+        }
+    }
+}
+
+/// What the engine itself says. Null is what it does not say.
+#[derive(Serialize)]
+struct EngineState<'a> {
+    engine: &'a str,
+    upstream: Option<&'a str>,
+    kind: Option<&'static str>,
+    requests_running: Option<f64>,
+    requests_waiting: Option<f64>,
+    kv_cache_usage: Option<f64>,
+}
+
+impl<'a> From<&'a Engine> for EngineState<'a> {
+    fn from(engine: &'a Engine) -> Self {
+        let stats = engine.stats.outcome.as_ref().ok();
+        let get = |figure| stats.and_then(|stats| stats.get(figure));
+        Self {
+            engine: &engine.name,
+            upstream: engine.upstream.as_deref(),
+            kind: stats.map(|stats| stats.kind.as_str()),
+            requests_running: get(Figure::RequestsRunning),
+            requests_waiting: get(Figure::RequestsWaiting),
+            kv_cache_usage: get(Figure::KvCacheUsage),
+        }
+    }
 }
 
 /// Writes the object.
@@ -104,7 +164,9 @@ pub(crate) fn json(snapshot: &Snapshot) -> String {
             .as_ref()
             .map(|stats| models(stats, cost))
             .unwrap_or_default(),
-        cost: cost.map(Cost::from),
+        budgets: snapshot.budgets.iter().map(Budget::from).collect(),
+        engines: snapshot.engines.iter().map(EngineState::from).collect(),
+        cost: cost.zip(snapshot.price.as_ref().ok()).map(Cost::from),
     };
     // No map here has keys that are not text, so there is nothing that could fail.
     serde_json::to_string(&summary).unwrap_or_default()
@@ -189,13 +251,15 @@ impl From<&ModelUnitCosts> for UnitCosts {
     }
 }
 
-impl From<&CostReport> for Cost {
-    fn from(cost: &CostReport) -> Self {
+impl From<(&CostReport, &Price)> for Cost {
+    fn from((cost, price): (&CostReport, &Price)) -> Self {
         fn usd<'a>(amounts: impl Iterator<Item = &'a NanoDollars>) -> f64 {
             amounts.copied().sum::<NanoDollars>().dollars()
         }
         Self {
-            usd_per_hour: cost.price.dollars(),
+            usd_per_hour: price.rates.instance.dollars()
+                + price.rates.overhead.map_or(0.0, HourlyPrice::dollars),
+            price_source: price.source,
             bill_usd: usd(cost.bill.iter().map(|(_, sum)| sum)),
             attributed_usd: usd(cost.attributed.iter().map(|(_, sum)| sum)),
             idle_usd: usd(cost.idle.iter().map(|(_, _, sum)| sum)),

@@ -1,13 +1,18 @@
 //! The agent's configuration: one TOML file, read once, refused as a whole when a part is wrong.
 
+mod price;
 mod raw;
+mod sources;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::budget::BudgetSpec;
 use crate::cost::CostConfig;
-use crate::envoy::AdminAddress;
+use crate::engines::EngineConfig;
+use crate::http::Address;
+use crate::price::PriceConfig;
 use raw::RawConfig;
 
 /// A configuration that makes sense.
@@ -20,18 +25,38 @@ pub struct Config {
     /// How much is logged.
     pub log: log::LevelFilter,
     /// Envoy's admin listener.
-    pub envoy: AdminAddress,
+    pub envoy: Address,
     /// GPU telemetry; `None` when it is switched off.
     pub nvml: Option<NvmlConfig>,
-    /// The cost model; `None` without a price, for a price is never guessed.
-    pub cost: Option<CostConfig>,
+    /// What the host costs; `None` without a price, for a price is never guessed.
+    pub price: Option<PriceConfig>,
+    /// The cost model.
+    pub cost: CostConfig,
+    /// Whether pools are looked for.
+    pub discovery: bool,
+    /// Serving engines whose own metrics are read.
+    pub engines: Vec<EngineConfig>,
+    /// Whether the machine's own figures are read.
+    pub host: bool,
+    /// Monthly budgets.
+    pub budgets: Vec<BudgetSpec>,
+    /// Where months begin, in seconds ahead of UTC.
+    pub utc_offset: i64,
+    /// Where budgets and the time of the last tick are kept; `None` keeps nothing.
+    pub state_dir: Option<PathBuf>,
+    /// The exporters' shared web configuration: TLS and basic auth. Given on the command line.
+    pub web_config: Option<PathBuf>,
+    /// The kernel's files, for host figures and discovery.
+    pub proc: PathBuf,
 }
 
-/// Where NVML comes from.
+/// Where NVML comes from, and how it is shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NvmlConfig {
     /// Path of `libnvidia-ml.so.1`; the loader's search path when absent.
     pub library: Option<PathBuf>,
+    /// Whether the page also has the names of NVIDIA's DCGM exporter.
+    pub dcgm_names: bool,
 }
 
 /// Why a configuration is refused. One line: the file, the key, the reason.

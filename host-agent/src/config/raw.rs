@@ -1,7 +1,6 @@
 //! The file as it is written, and the checks that turn it into a [`Config`].
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,11 +8,10 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
+use super::price::RawPrice;
+use super::sources::{RawBudget, RawEngine, budgets, engines, utc_offset};
 use super::{Config, NvmlConfig, Refusal};
-use crate::cost::{
-    CostConfig, HourlyPrice, MAX_DOLLARS_PER_HOUR, MAX_WEIGHT, NO_POOL, PoolSpec, WeightTable,
-    Weights,
-};
+use crate::cost::{CostConfig, GpuName, MAX_WEIGHT, NO_POOL, PoolSpec, WeightTable, Weights};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,6 +30,31 @@ pub(super) struct RawConfig {
     cost: RawCost,
     #[serde(default)]
     pools: Vec<RawPool>,
+    #[serde(default)]
+    discovery: RawSwitch,
+    #[serde(default)]
+    engines: Vec<RawEngine>,
+    #[serde(default)]
+    host: RawSwitch,
+    #[serde(default)]
+    budgets: Vec<RawBudget>,
+    #[serde(default = "utc")]
+    utc_offset: String,
+    state_dir: Option<PathBuf>,
+}
+
+/// A source that works without being told anything.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSwitch {
+    #[serde(default = "yes")]
+    enabled: bool,
+}
+
+impl Default for RawSwitch {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
 }
 
 #[derive(Deserialize, Default)]
@@ -57,19 +80,14 @@ struct RawNvml {
     #[serde(default = "yes")]
     enabled: bool,
     library: Option<PathBuf>,
+    #[serde(default)]
+    dcgm_names: bool,
 }
 
 impl Default for RawNvml {
     fn default() -> Self {
-        Self { enabled: true, library: None }
+        Self { enabled: true, library: None, dcgm_names: false }
     }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawPrice {
-    usd_per_hour: f64,
-    overhead_usd_per_hour: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -103,6 +121,8 @@ struct RawWeights {
     uncached_input: Option<f64>,
     cached_input: Option<f64>,
     output: Option<f64>,
+    /// What work on this model costs against others on the same GPUs.
+    relative_cost: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -118,18 +138,18 @@ struct RawPool {
 }
 
 /// A GPU by index or UUID.
-#[derive(Deserialize, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Deserialize)]
 #[serde(untagged, expecting = "a GPU's index or its UUID")]
 enum RawGpu {
     Index(u32),
     Uuid(String),
 }
 
-impl fmt::Display for RawGpu {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Index(index) => write!(f, "{index}"),
-            Self::Uuid(uuid) => f.write_str(uuid),
+impl From<RawGpu> for GpuName {
+    fn from(raw: RawGpu) -> Self {
+        match raw {
+            RawGpu::Index(index) => Self::Index(index),
+            RawGpu::Uuid(uuid) => Self::Uuid(uuid),
         }
     }
 }
@@ -141,28 +161,26 @@ impl TryFrom<RawConfig> for Config {
         within("tick", raw.tick, Duration::from_millis(100), Duration::from_mins(1))?;
         let envoy =
             raw.envoy.admin.parse().map_err(|why: String| Refusal::new("envoy.admin", why))?;
-        let RawNvml { enabled, library } = raw.nvml;
+        let RawNvml { enabled, library, dcgm_names } = raw.nvml;
         // Checked with or without a price, so that adding one cannot bring an old mistake to light.
+        let configured_pools = raw.pools.len();
         let pools = pools(raw.pools)?;
         let weights = raw.cost.weight_table()?;
         let minute = Duration::from_mins(1);
         let day = Duration::from_hours(24);
         within("cost.max_request_duration", raw.cost.max_request_duration, minute, day)?;
         within("cost.window", raw.cost.window, minute, day)?;
-        let cost = raw.price.map(|price| {
-            Ok(CostConfig {
-                price: hourly("price.usd_per_hour", price.usd_per_hour)?,
-                overhead: price
-                    .overhead_usd_per_hour
-                    .map(|dollars| hourly("price.overhead_usd_per_hour", dollars))
-                    .transpose()?,
-                pools,
-                weights,
-                max_request_duration: raw.cost.max_request_duration,
-                window: raw.cost.window,
-                min_tokens: raw.cost.min_tokens,
-            })
-        });
+        let cost = CostConfig {
+            pools,
+            weights,
+            max_request_duration: raw.cost.max_request_duration,
+            window: raw.cost.window,
+            min_tokens: raw.cost.min_tokens,
+        };
+        let budgets = budgets(raw.budgets)?;
+        if !budgets.is_empty() && raw.state_dir.is_none() {
+            return Err(Refusal::new("state_dir", "budgets need a folder to be kept in; name one"));
+        }
         Ok(Self {
             listen: raw.listen,
             tick: raw.tick,
@@ -174,8 +192,17 @@ impl TryFrom<RawConfig> for Config {
                 RawLevel::Debug => log::LevelFilter::Debug,
             },
             envoy,
-            nvml: enabled.then_some(NvmlConfig { library }),
-            cost: cost.transpose()?,
+            nvml: enabled.then_some(NvmlConfig { library, dcgm_names }),
+            price: raw.price.map(RawPrice::check).transpose()?,
+            cost,
+            discovery: raw.discovery.enabled && configured_pools == 0,
+            engines: engines(raw.engines)?,
+            host: raw.host.enabled,
+            budgets,
+            utc_offset: utc_offset(&raw.utc_offset)?,
+            state_dir: raw.state_dir,
+            web_config: None,
+            proc: PathBuf::from("/proc"),
         })
     }
 }
@@ -198,6 +225,7 @@ impl RawWeights {
             self.cached_input.unwrap_or_else(|| default.weight(CachedInput)),
             self.output.unwrap_or_else(|| default.weight(Output)),
         )
+        .and_then(|weights| weights.scaled(self.relative_cost.unwrap_or(1.0)))
         .ok_or_else(|| {
             Refusal::new(key, format!("weights must be 0 to {MAX_WEIGHT}, one of them above 0"))
         })
@@ -229,7 +257,8 @@ fn pools(raw: Vec<RawPool>) -> Result<Vec<PoolSpec>, Refusal> {
         if name_gpus && pool.gpus.is_empty() {
             return Err(refuse("gpus", "name the GPUs of every pool or of none".to_owned()));
         }
-        if let Some(taken) = pool.gpus.iter().find(|gpu| !gpus.insert((*gpu).clone())) {
+        let own: Vec<GpuName> = pool.gpus.into_iter().map(Into::into).collect();
+        if let Some(taken) = own.iter().find(|gpu| !gpus.insert((*gpu).clone())) {
             let reason =
                 format!("GPU {taken} is listed twice; models that share a GPU are one pool");
             return Err(refuse("gpus", reason));
@@ -238,17 +267,10 @@ fn pools(raw: Vec<RawPool>) -> Result<Vec<PoolSpec>, Refusal> {
             name: pool.name,
             upstreams: pool.upstreams,
             models: pool.models,
-            gpus: name_gpus.then(|| u32::try_from(pool.gpus.len()).unwrap_or(u32::MAX)),
+            gpus: name_gpus.then_some(own),
         });
     }
     Ok(pools)
-}
-
-fn hourly(key: &str, dollars: f64) -> Result<HourlyPrice, Refusal> {
-    HourlyPrice::from_dollars(dollars).ok_or_else(|| {
-        let reason = format!("must be above 0 and at most {MAX_DOLLARS_PER_HOUR}, is {dollars}");
-        Refusal::new(key, reason)
-    })
 }
 
 fn within(key: &str, value: Duration, least: Duration, most: Duration) -> Result<(), Refusal> {
@@ -286,6 +308,10 @@ fn default_listen() -> SocketAddr {
 
 fn default_tick() -> Duration {
     Duration::from_secs(5)
+}
+
+fn utc() -> String {
+    "UTC".to_owned()
 }
 
 fn yes() -> bool {

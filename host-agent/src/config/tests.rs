@@ -1,5 +1,6 @@
 use super::*;
 use crate::cost::TokenType;
+use crate::price::Basis;
 
 const ENVOY: &str = "[envoy]\nadmin = \"http://127.0.0.1:9901\"\n";
 
@@ -18,18 +19,19 @@ fn the_smallest_file_has_the_documented_defaults() {
     assert_eq!(config.tick, Duration::from_secs(5));
     assert_eq!(config.log, log::LevelFilter::Info);
     assert_eq!(config.nvml, Some(NvmlConfig::default()));
-    assert!(config.cost.is_none(), "a price is never guessed");
+    assert!(config.price.is_none(), "a price is never guessed");
 }
 
 #[test]
 fn the_example_file_is_valid_and_uses_every_key() {
     let text = include_str!("../../gaugeway-agent.example.toml");
     let config = Config::parse(text).unwrap();
-    let cost = config.cost.unwrap();
-    assert_eq!(cost.price.dollars(), 6.88);
-    assert_eq!(cost.weights.of("meta-llama/Llama-3.1-70B").weight(TokenType::Output), 5.0);
+    let Basis::Configured(price) = config.price.unwrap().basis else { panic!("configured") };
+    assert_eq!(price.dollars(), 6.88);
+    let cost = config.cost;
+    assert_eq!(cost.weights.of("meta-llama/Llama-3.1-70B").weight(TokenType::Output), 5.0 * 8.0);
     assert_eq!(cost.pools.len(), 2);
-    assert_eq!(cost.pools[0].gpus, Some(2));
+    assert_eq!(cost.pools[0].gpus.as_ref().map(Vec::len), Some(2));
 }
 
 #[test]

@@ -1,38 +1,38 @@
 //! Counters that show every new series at 0 before its first increment.
 //!
 //! Prometheus takes the first sample of a series as its starting point, so an increment that is
-//! already in it is lost to `increase()`. A new entry's money is therefore held back until a page
+//! already in it is lost to `increase()`. What a new entry has is therefore held back until a page
 //! that shows the entry at 0 has been read; until then it is pending.
 
 use std::collections::BTreeMap;
 
-use super::NanoDollars;
+use super::amount::Amount;
 
-/// Ticks after which held money is released although no one has read the page.
+/// Ticks after which what is held is released although no one has read the page.
 const MAX_HELD_TICKS: u32 = 60;
 
 /// Amounts by key. Entries only grow.
 #[derive(Clone, Debug)]
-pub(super) struct Ledger<K> {
-    entries: BTreeMap<K, Entry>,
+pub(super) struct Ledger<K, A> {
+    entries: BTreeMap<K, Entry<A>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Entry {
-    shown: NanoDollars,
-    held: NanoDollars,
+struct Entry<A> {
+    shown: A,
+    held: A,
     /// How many ticks the entry has been held; `None` once it was released.
     holding: Option<u32>,
 }
 
-impl<K: Ord> Ledger<K> {
+impl<K: Ord, A: Amount> Ledger<K, A> {
     /// A ledger that shows these entries at 0 from the start.
     pub(super) fn with(keys: impl IntoIterator<Item = K>) -> Self {
         Self { entries: keys.into_iter().map(|key| (key, Entry::default())).collect() }
     }
 
     /// Adds to an entry; a new one is held.
-    pub(super) fn add(&mut self, key: K, amount: NanoDollars) {
+    pub(super) fn add(&mut self, key: K, amount: A) {
         let new = Entry { holding: Some(0), ..Entry::default() };
         let entry = self.entries.entry(key).or_insert(new);
         match entry.holding {
@@ -56,12 +56,12 @@ impl<K: Ord> Ledger<K> {
     }
 
     /// The counters as they are shown.
-    pub(super) fn shown(&self) -> impl Iterator<Item = (&K, NanoDollars)> {
+    pub(super) fn shown(&self) -> impl Iterator<Item = (&K, A)> {
         self.entries.iter().map(|(key, entry)| (key, entry.shown))
     }
 
     /// The sum of what is held back.
-    pub(super) fn held(&self) -> NanoDollars {
+    pub(super) fn held(&self) -> A {
         self.entries.values().map(|entry| entry.held).sum()
     }
 
@@ -77,9 +77,10 @@ impl<K: Ord> Ledger<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cost::NanoDollars;
 
     #[track_caller]
-    fn check(ledger: &Ledger<&str>, shown: &[(&str, u64)], held: u64) {
+    fn check(ledger: &Ledger<&str, NanoDollars>, shown: &[(&str, u64)], held: u64) {
         let read: Vec<_> = ledger.shown().map(|(key, amount)| (*key, amount.0)).collect();
         assert_eq!((&read[..], ledger.held().0), (shown, held));
     }

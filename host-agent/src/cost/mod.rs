@@ -6,18 +6,24 @@
 //! bill ─► pools, by GPUs ─┬─► idle                  no request in flight, or a GPU in no pool
 //!                         └─► used ─► attributed    by weighted tokens, to model, tenant, kind, outcome
 //!                                 └─► pending ─► unattributed    no tokens came
-//! gateway down: the whole bill ─► unattributed
+//! gateway or agent down: the whole bill ─► unattributed
 //! ```
 //!
 //! All amounts are integers, so at every tick, to the nano-dollar:
 //! bill = attributed + idle + unattributed + pending. Tokens of aborted and failed requests keep
 //! their cost; estimated tokens count like reported ones, for the work was done.
+//!
+//! The energy that the GPUs measured goes the same way, in millijoules: see [`energy`].
 
+mod account;
+mod amount;
+pub mod energy;
 mod key;
 mod ledger;
 mod meter;
 mod money;
 mod pool;
+mod rates;
 mod report;
 mod split;
 mod weights;
@@ -27,35 +33,45 @@ mod work;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use energy::{EnergyReport, Millijoules};
 pub use key::{CostKey, CostOutcome, TokenType};
 pub use money::{HourlyPrice, MAX_DOLLARS_PER_HOUR, NanoDollars};
-pub use pool::PoolSpec;
+pub use pool::{GpuName, PoolSpec};
+pub use rates::{Electricity, Rates};
 pub use report::{BillComponent, CostReport, IdleReason, NO_POOL, UnattributedReason};
 pub use weights::{MAX_WEIGHT, WeightTable, Weights};
 pub use window::{ModelUnitCosts, UnitCost};
 
 use crate::envoy::EnvoyStats;
+use crate::gpu::GpuReading;
+use account::{Account, MAX_LINES, OTHER};
+use amount::Amount;
+use energy::EnergyEngine;
 use ledger::Ledger;
 use meter::Meter;
-use money::Accrual;
 use pool::Pool;
+use rates::Bill;
 use split::split;
 use window::Window;
 use work::Work;
 
-/// Most lines of attribution. The filter caps models and tenants, but names can change for as long
-/// as the agent runs; what comes later goes to one model and no tenant.
-const MAX_LINES: usize = 20_000;
-const OTHER: &str = "__other__";
+/// Most pools; only their names can make more than there are GPUs.
+const MAX_POOLS: usize = 256;
+/// Ticks after which the agent's absence is billed although no one has read a page.
+const MAX_WAITED_TICKS: u32 = 60;
+
+/// Time in which the agent did not run.
+#[derive(Clone, Copy, Debug)]
+struct Away {
+    time: Duration,
+    /// In ticks.
+    waited: u32,
+}
 
 /// All that cost is worked out from, besides the gateway.
 #[derive(Clone, Debug)]
 pub struct CostConfig {
-    /// What the host costs.
-    pub price: HourlyPrice,
-    /// What comes on top: shared machines, licences, people.
-    pub overhead: Option<HourlyPrice>,
-    /// The pools; never empty.
+    /// The pools as configured; those that are found come later, see [`CostEngine::set_pools`].
     pub pools: Vec<PoolSpec>,
     /// Token weights.
     pub weights: WeightTable,
@@ -72,12 +88,24 @@ pub struct CostConfig {
 pub struct Tick<'a> {
     /// Time since the last tick, by the monotonic clock.
     pub elapsed: Duration,
+    /// The prices in force.
+    pub rates: Rates,
     /// The gateway's page; `None` when it could not be read.
     pub gateway: Option<&'a EnvoyStats>,
-    /// How many GPUs the host has; `None` when that is not known now.
-    pub gpus: Option<u32>,
+    /// The host's GPUs; `None` when they could not be read.
+    pub gpus: Option<&'a GpuReading>,
     /// Whether the page that showed the last tick was read.
     pub page_read: bool,
+}
+
+/// What one tick cost, and who for: the bill, and what was attributed to model and tenant. Money that
+/// was pending is attributed later than it was billed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spending {
+    /// The whole bill.
+    pub bill: NanoDollars,
+    /// By model and tenant.
+    pub attributed: BTreeMap<(String, Option<String>), NanoDollars>,
 }
 
 /// The running cost model. Pure: time and pages go in, a report comes out.
@@ -85,17 +113,20 @@ pub struct Tick<'a> {
 pub struct CostEngine {
     config: CostConfig,
     age: Duration,
-    instance: Accrual,
-    overhead: Option<Accrual>,
+    rates: Option<Rates>,
+    bill: Bill,
+    /// How long the agent was away, until that is billed.
+    away: Option<Away>,
+    agent_down: NanoDollars,
+    /// What cached input would have cost more if it had not been cached. No part of the bill.
+    cache_savings: Ledger<String, NanoDollars>,
+    spending: Spending,
     meter: Meter,
     pools: Vec<Pool>,
     /// As last known; the count does not change because NVML is away.
     gpus: Option<u32>,
-    attributed: Ledger<CostKey>,
-    /// Billed for GPUs in no pool.
-    spare: NanoDollars,
-    gateway_down: NanoDollars,
-    no_tokens: NanoDollars,
+    money: Account<NanoDollars>,
+    energy: EnergyEngine,
     /// Tokens of models that no pool serves.
     unpriced: BTreeMap<String, u64>,
     window: Window,
@@ -106,57 +137,108 @@ impl CostEngine {
     pub fn new(config: CostConfig) -> Self {
         Self {
             age: Duration::ZERO,
-            instance: Accrual::new(config.price),
-            overhead: config.overhead.map(Accrual::new),
+            rates: None,
+            bill: Bill::default(),
+            away: None,
+            agent_down: NanoDollars::ZERO,
+            cache_savings: Ledger::with([]),
+            spending: Spending::default(),
             meter: Meter::default(),
             pools: config.pools.iter().cloned().map(Pool::new).collect(),
             gpus: None,
-            attributed: Ledger::with([]),
-            spare: NanoDollars::ZERO,
-            gateway_down: NanoDollars::ZERO,
-            no_tokens: NanoDollars::ZERO,
+            money: Account::new(config.pools.len()),
+            energy: EnergyEngine::new(config.pools.len()),
             unpriced: BTreeMap::new(),
             window: Window::new(config.window, config.min_tokens),
             config,
         }
     }
 
-    /// Bills one tick and takes the bill apart.
-    pub fn tick(&mut self, tick: &Tick<'_>) {
-        self.attributed.release(tick.page_read);
+    /// Will bill this time too, in which the agent did not run but the host did. It waits until a
+    /// page was read, so that Prometheus has seen the counters at 0 and counts it.
+    pub fn charge_absence(&mut self, away: Duration) {
+        self.away = (!away.is_zero()).then_some(Away { time: away, waited: 0 });
+    }
+
+    /// Replaces the pools by those that are there now. A pool is known by its name; one that is gone
+    /// keeps its counters, serves nothing and gets no share.
+    pub fn set_pools(&mut self, found: Vec<PoolSpec>) {
+        for pool in &mut self.config.pools {
+            if !found.iter().any(|spec| spec.name == pool.name) {
+                pool.gpus = Some(Vec::new());
+            }
+        }
+        let pools = &mut self.config.pools;
+        for spec in found {
+            if let Some(pool) = pools.iter_mut().find(|pool| pool.name == spec.name) {
+                *pool = spec;
+            } else if pools.len() < MAX_POOLS {
+                pools.push(spec);
+            }
+        }
+        let known = self.pools.len();
+        self.pools.extend(self.config.pools.iter().skip(known).cloned().map(Pool::new));
+        for (pool, spec) in self.pools.iter_mut().zip(&self.config.pools) {
+            pool.spec.clone_from(spec);
+        }
+        self.money.grow(self.pools.len());
+        self.energy.grow(self.pools.len());
+    }
+
+    /// Bills one tick, takes the bill apart and returns what was spent.
+    pub fn tick(&mut self, tick: &Tick<'_>) -> Spending {
+        self.money.release(tick.page_read);
+        self.cache_savings.release(tick.page_read);
+        self.rates = Some(tick.rates);
         self.age += tick.elapsed;
-        self.gpus = tick.gpus.or(self.gpus);
-        let mut bill = self.instance.bill(tick.elapsed);
-        bill += self.overhead.as_mut().map_or(NanoDollars::ZERO, |o| o.bill(tick.elapsed));
+        self.gpus = tick.gpus.map(GpuReading::count).or(self.gpus);
+        let energy = self.energy.advance(tick, &self.config.pools);
+        let bill = self.bill.accrue(&tick.rates, tick.elapsed, energy);
         self.window.advance(tick.elapsed, bill);
+        self.spending.bill = bill;
+        self.bill_absence(tick);
 
         let shares = self.shares(bill);
         match tick.gateway {
             Some(page) => self.attribute(&shares, page, tick.elapsed),
             None => self.write_off(&shares),
         }
-        for pool in &mut self.pools {
-            self.no_tokens += pool.expire(tick.elapsed, self.config.max_request_duration);
+        self.money.expire(tick.elapsed, self.config.max_request_duration);
+        self.energy.expire(tick.elapsed, self.config.max_request_duration);
+        std::mem::take(&mut self.spending)
+    }
+
+    /// Bills the agent's absence once that can be seen. What the GPUs used meanwhile was not measured.
+    fn bill_absence(&mut self, tick: &Tick<'_>) {
+        let Some(away) = &mut self.away else { return };
+        if !tick.page_read && away.waited < MAX_WAITED_TICKS {
+            away.waited += 1;
+            return;
         }
+        let bill = self.bill.accrue(&tick.rates, away.time, Millijoules::ZERO);
+        self.agent_down += bill;
+        self.spending.bill += bill;
+        self.away = None;
     }
 
     /// Divides the bill among the pools by their GPUs, and books the share of GPUs in no pool.
     fn shares(&mut self, bill: NanoDollars) -> Vec<NanoDollars> {
-        let pooled: u32 = self.pools.iter().filter_map(|pool| pool.spec.gpus).sum();
+        let pooled: u32 = self.config.pools.iter().filter_map(PoolSpec::gpu_count).sum();
         let spare = match self.gpus {
             Some(gpus) if pooled > 0 => gpus.saturating_sub(pooled),
             Some(_) | None => 0,
         };
-        let weights = self.pools.iter().map(|pool| pool.spec.gpus.unwrap_or(1)).chain([spare]);
-        let weights: Vec<_> = weights.map(u128::from).collect();
+        let counts = self.config.pools.iter().map(|pool| pool.gpu_count().unwrap_or(1));
+        let weights: Vec<_> = counts.chain([spare]).map(u128::from).collect();
         let mut shares = split(bill.0, &weights).unwrap_or_default();
-        self.spare += NanoDollars(shares.pop().unwrap_or(bill.0));
+        self.money.spare += NanoDollars(shares.pop().unwrap_or(bill.0));
         shares.into_iter().map(NanoDollars).collect()
     }
 
     /// Without the gateway nobody knows what the GPUs did.
     fn write_off(&mut self, shares: &[NanoDollars]) {
-        self.gateway_down += shares.iter().copied().sum();
+        self.money.gateway_down += shares.iter().copied().sum();
+        self.energy.write_off();
         self.pools.iter_mut().for_each(Pool::lose_sight);
     }
 
@@ -172,34 +254,42 @@ impl CostEngine {
         for (place, share) in shares.iter().enumerate() {
             let Some(pool) = self.pools.get_mut(place) else { continue };
             let in_flight = work::in_flight(page, &pool.spec);
-            let used = pool.use_up(*share, elapsed, in_flight, work.request_time(place));
-            pool.keep(used);
+            let busy = pool.observe(elapsed, in_flight, work.request_time(place));
+            self.money.book(place, *share, *share - share.share(busy, elapsed));
+            self.energy.book(place, busy, elapsed);
             self.share_out(place, work.take_tokens(place));
         }
     }
 
-    /// Shares a pool's pending money out by the weighted tokens of this tick.
+    /// Shares what a pool has pending out by the weighted tokens of this tick.
     fn share_out(&mut self, place: usize, tokens: BTreeMap<CostKey, u64>) {
-        let Some(pool) = self.pools.get_mut(place) else { return };
         let weigh = |(key, tokens): (&CostKey, &u64)| {
             let weight = self.config.weights.of(&key.model).millionths(key.token_type);
-            u128::from(*tokens) * u128::from(weight)
+            (key.clone(), u128::from(*tokens) * u128::from(weight))
         };
-        let weights: Vec<_> = tokens.iter().map(weigh).collect();
-        let Some(parts) = split(pool.pending.0, &weights) else { return };
-        pool.take_pending();
-        for ((key, tokens), part) in tokens.into_iter().zip(parts) {
-            let (key, part) = (self.bounded(key), NanoDollars(part));
+        let lines: Vec<_> = tokens.iter().map(weigh).collect();
+        self.energy.share_out(place, &lines);
+        let booked = self.money.share_out(place, &lines).unwrap_or_default();
+        for ((key, part), tokens) in booked.into_iter().zip(tokens.into_values()) {
             self.window.add(&key.model, key.token_type, part, tokens);
-            self.attributed.add(key, part);
+            if let Some(saved) = self.saved_by_cache(&key, part) {
+                self.cache_savings.add(key.model.clone(), saved);
+            }
+            *self.spending.attributed.entry((key.model, key.tenant)).or_default() += part;
         }
     }
 
-    fn bounded(&self, key: CostKey) -> CostKey {
-        if self.attributed.len() < MAX_LINES || self.attributed.contains(&key) {
-            return key;
+    /// What cached tokens that cost `part` would have cost more as uncached ones.
+    fn saved_by_cache(&self, key: &CostKey, part: NanoDollars) -> Option<NanoDollars> {
+        if key.token_type != TokenType::CachedInput {
+            return None;
         }
-        CostKey { model: OTHER.to_owned(), tenant: None, ..key }
+        let weights = self.config.weights.of(&key.model);
+        let cached = u128::from(weights.millionths(TokenType::CachedInput));
+        let uncached = u128::from(weights.millionths(TokenType::UncachedInput));
+        // Where cached input weighs nothing there is no telling what it would have cost.
+        let whole = (u128::from(part.0) * uncached).checked_div(cached)?;
+        Some(NanoDollars(u64::try_from(whole).unwrap_or(u64::MAX)) - part)
     }
 }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::amount::currency;
+
 const NANOS_PER_DOLLAR: u64 = 1_000_000_000;
 const MICROS_PER_HOUR: u128 = 3_600_000_000;
 
@@ -15,9 +17,6 @@ pub const MAX_DOLLARS_PER_HOUR: f64 = 1e6;
 pub struct NanoDollars(pub u64);
 
 impl NanoDollars {
-    /// Nothing.
-    pub const ZERO: Self = Self(0);
-
     /// In dollars, for people and for metrics: exact below 2^53 nano-dollars, 9 million dollars.
     #[expect(clippy::cast_precision_loss, reason = "documented above")]
     pub fn dollars(self) -> f64 {
@@ -25,28 +24,7 @@ impl NanoDollars {
     }
 }
 
-impl std::ops::AddAssign for NanoDollars {
-    fn add_assign(&mut self, other: Self) {
-        self.0 = self.0.saturating_add(other.0);
-    }
-}
-
-impl std::ops::Sub for NanoDollars {
-    type Output = Self;
-
-    fn sub(self, other: Self) -> Self {
-        Self(self.0.saturating_sub(other.0))
-    }
-}
-
-impl std::iter::Sum for NanoDollars {
-    fn sum<I: Iterator<Item = Self>>(amounts: I) -> Self {
-        amounts.fold(Self::ZERO, |mut sum, amount| {
-            sum += amount;
-            sum
-        })
-    }
-}
+currency!(NanoDollars);
 
 /// A price per hour, in nano-dollars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,23 +52,18 @@ impl HourlyPrice {
 
 /// One component of the bill as it accrues. What a tick's division leaves over is carried into the
 /// next one, so any number of ticks bills the same as one long tick.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Accrual {
-    price: HourlyPrice,
     /// In nano-dollars times microseconds per hour; below one nano-dollar.
     carry: u128,
     pub(super) total: NanoDollars,
 }
 
 impl Accrual {
-    pub(super) fn new(price: HourlyPrice) -> Self {
-        Self { price, carry: 0, total: NanoDollars::ZERO }
-    }
-
-    /// Bills `elapsed` and returns what that came to.
-    pub(super) fn bill(&mut self, elapsed: Duration) -> NanoDollars {
+    /// Bills `elapsed` at a price and returns what that came to.
+    pub(super) fn bill(&mut self, price: HourlyPrice, elapsed: Duration) -> NanoDollars {
         // Below 2^50 nano-dollars times below 2^70 microseconds.
-        let owed = u128::from(self.price.0) * micros(elapsed) + self.carry;
+        let owed = u128::from(price.0) * micros(elapsed) + self.carry;
         self.carry = owed % MICROS_PER_HOUR;
         let amount = NanoDollars(u64::try_from(owed / MICROS_PER_HOUR).unwrap_or(u64::MAX));
         self.total += amount;
@@ -116,10 +89,10 @@ mod tests {
     fn an_hour_costs_the_price_however_it_is_cut() {
         let price = HourlyPrice::from_dollars(98.32).unwrap();
         for ticks in [1_u32, 7, 720, 3_601] {
-            let mut accrual = Accrual::new(price);
+            let mut accrual = Accrual::default();
             let tick = Duration::from_micros(3_600_000_000 / u64::from(ticks));
-            let billed: NanoDollars = (0..ticks).map(|_| accrual.bill(tick)).sum();
-            let rest = accrual.bill(Duration::from_hours(1) - tick * ticks);
+            let billed: NanoDollars = (0..ticks).map(|_| accrual.bill(price, tick)).sum();
+            let rest = accrual.bill(price, Duration::from_hours(1) - tick * ticks);
             assert_eq!(billed.0 + rest.0, 98_320_000_000, "{ticks} ticks");
             assert_eq!(accrual.total.0, 98_320_000_000);
         }

@@ -1,8 +1,37 @@
 //! A pool: GPUs that serve some models behind some upstreams, and are busy or idle together.
 
+use std::fmt;
 use std::time::Duration;
 
-use super::NanoDollars;
+use crate::gpu::GpuIdentity;
+
+/// What a configuration calls a GPU.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum GpuName {
+    /// NVML's index.
+    Index(u32),
+    /// The UUID.
+    Uuid(String),
+}
+
+impl GpuName {
+    /// Whether this GPU is meant.
+    pub fn names(&self, gpu: &GpuIdentity) -> bool {
+        match self {
+            Self::Index(index) => *index == gpu.index,
+            Self::Uuid(uuid) => *uuid == gpu.uuid,
+        }
+    }
+}
+
+impl fmt::Display for GpuName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Index(index) => write!(f, "{index}"),
+            Self::Uuid(uuid) => f.write_str(uuid),
+        }
+    }
+}
 
 /// A pool as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,8 +42,8 @@ pub struct PoolSpec {
     pub upstreams: Vec<String>,
     /// Models that it serves; empty means all.
     pub models: Vec<String>,
-    /// How many of the host's GPUs it has. Either every pool says so or none does.
-    pub gpus: Option<u32>,
+    /// Which of the host's GPUs it has. Either every pool says so or none does.
+    pub gpus: Option<Vec<GpuName>>,
 }
 
 impl PoolSpec {
@@ -23,14 +52,27 @@ impl PoolSpec {
         Self { name: "default".to_owned(), upstreams: Vec::new(), models: Vec::new(), gpus: None }
     }
 
+    /// Whether GPUs can be in no pool: where pools name theirs, or none was found.
+    pub(super) fn can_leave_gpus(pools: &[Self]) -> bool {
+        pools.is_empty() || pools.iter().any(|pool| pool.gpus.is_some())
+    }
+
     /// Whether requests of this model over this upstream end here.
     pub(super) fn serves(&self, upstream: &str, model: &str) -> bool {
         self.leads_from(upstream)
             && (self.models.is_empty() || self.models.iter().any(|m| m == model))
     }
 
-    /// Whether this upstream leads here.
+    /// How many GPUs it has, where it says.
+    pub(super) fn gpu_count(&self) -> Option<u32> {
+        self.gpus.as_ref().map(|gpus| u32::try_from(gpus.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Whether this upstream leads here. To a pool whose GPUs are gone nothing does.
     pub(super) fn leads_from(&self, upstream: &str) -> bool {
+        if self.gpus.as_ref().is_some_and(Vec::is_empty) {
+            return false;
+        }
         self.upstreams.is_empty() || self.upstreams.iter().any(|u| u == upstream)
     }
 }
@@ -39,33 +81,18 @@ impl PoolSpec {
 #[derive(Debug)]
 pub(super) struct Pool {
     pub(super) spec: PoolSpec,
-    /// Billed while no request was in flight.
-    pub(super) idle: NanoDollars,
     /// Time with a request in flight.
     pub(super) busy: Duration,
-    /// Used, but no token has been reported for it yet: many servers say so at the end only.
-    pub(super) pending: NanoDollars,
-    /// How long the oldest pending money has waited.
-    pending_for: Duration,
     /// Whether a request was in flight when the last tick ended; `None` when that is not known.
     in_flight: Option<bool>,
 }
 
 impl Pool {
     pub(super) fn new(spec: PoolSpec) -> Self {
-        Self {
-            spec,
-            idle: NanoDollars::ZERO,
-            busy: Duration::ZERO,
-            pending: NanoDollars::ZERO,
-            pending_for: Duration::ZERO,
-            in_flight: None,
-        }
+        Self { spec, busy: Duration::ZERO, in_flight: None }
     }
 
-    /// Divides `bill` into idle and used and returns the used part.
-    ///
-    /// How much of the tick a request was in flight is estimated, from two figures:
+    /// How much of the tick a request was in flight, estimated from two figures:
     /// - The samples at both ends of the tick. Busy at both counts as busy throughout, busy at one
     ///   end as half.
     /// - `request_time`, the summed durations of the requests that ended within the tick. When both
@@ -74,13 +101,12 @@ impl Pool {
     ///   shorter than a tick.
     ///
     /// The larger one is taken, the tick at most. The error is below one tick per busy period.
-    pub(super) fn use_up(
+    pub(super) fn observe(
         &mut self,
-        bill: NanoDollars,
         elapsed: Duration,
         in_flight: bool,
         request_time: Duration,
-    ) -> NanoDollars {
+    ) -> Duration {
         let before = self.in_flight.replace(in_flight).unwrap_or(in_flight);
         let sampled = match (before, in_flight) {
             (true, true) => elapsed,
@@ -89,36 +115,12 @@ impl Pool {
         };
         let busy = sampled.max(request_time.min(elapsed));
         self.busy += busy;
-        let used = u128::from(bill.0) * busy.as_micros() / elapsed.as_micros().max(1);
-        let used = NanoDollars(u64::try_from(used).unwrap_or(bill.0).min(bill.0));
-        self.idle += bill - used;
-        used
+        busy
     }
 
     /// The gateway could not be read: what was in flight is not known.
     pub(super) fn lose_sight(&mut self) {
         self.in_flight = None;
-    }
-
-    /// Keeps used money until tokens come.
-    pub(super) fn keep(&mut self, used: NanoDollars) {
-        self.pending += used;
-    }
-
-    /// Hands out all pending money.
-    pub(super) fn take_pending(&mut self) -> NanoDollars {
-        self.pending_for = Duration::ZERO;
-        std::mem::take(&mut self.pending)
-    }
-
-    /// Lets pending money age by one tick and hands it out once it has waited too long.
-    pub(super) fn expire(&mut self, elapsed: Duration, limit: Duration) -> NanoDollars {
-        if self.pending == NanoDollars::ZERO {
-            self.pending_for = Duration::ZERO;
-            return NanoDollars::ZERO;
-        }
-        self.pending_for += elapsed;
-        if self.pending_for > limit { self.take_pending() } else { NanoDollars::ZERO }
     }
 }
 
@@ -129,37 +131,26 @@ mod tests {
     const TICK: Duration = Duration::from_secs(10);
 
     #[track_caller]
-    fn check(before: bool, now: bool, request_time_ms: u64, used: u64) {
+    fn check(before: bool, now: bool, request_time_ms: u64, busy_ms: u64) {
         let mut pool = Pool::new(PoolSpec::whole_host());
-        pool.use_up(NanoDollars(0), TICK, before, Duration::ZERO);
-        let billed = NanoDollars(1000);
-        let got = pool.use_up(billed, TICK, now, Duration::from_millis(request_time_ms));
-        assert_eq!((got.0, pool.idle.0), (used, 1000 - used));
+        pool.observe(TICK, before, Duration::ZERO);
+        pool.busy = Duration::ZERO;
+        let busy = pool.observe(TICK, now, Duration::from_millis(request_time_ms));
+        let expected = Duration::from_millis(busy_ms);
+        assert_eq!((busy, pool.busy), (expected, expected));
     }
 
     #[test]
-    fn busy_share() {
+    fn busy_time() {
         check(false, false, 0, 0);
-        check(true, true, 0, 1000);
-        check(false, true, 0, 500);
-        check(true, false, 0, 500);
+        check(true, true, 0, 10_000);
+        check(false, true, 0, 5_000);
+        check(true, false, 0, 5_000);
         // Requests shorter than a tick, between two idle samples.
-        check(false, false, 2_500, 250);
-        check(false, true, 9_000, 900);
+        check(false, false, 2_500, 2_500);
+        check(false, true, 9_000, 9_000);
         // Overlapping requests are busy once.
-        check(false, false, 60_000, 1000);
-    }
-
-    #[test]
-    fn pending_money_waits_and_then_leaves() {
-        let mut pool = Pool::new(PoolSpec::whole_host());
-        let limit = TICK * 2;
-        pool.keep(NanoDollars(5));
-        assert_eq!(pool.expire(TICK, limit).0, 0);
-        pool.keep(NanoDollars(1));
-        assert_eq!(pool.expire(TICK, limit).0, 0);
-        assert_eq!(pool.expire(TICK, limit).0, 6);
-        assert_eq!(pool.expire(TICK, limit).0, 0);
+        check(false, false, 60_000, 10_000);
     }
 
     #[test]

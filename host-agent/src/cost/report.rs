@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{CostEngine, CostKey, HourlyPrice, ModelUnitCosts, NanoDollars, TokenType};
+use super::{CostEngine, CostKey, EnergyReport, ModelUnitCosts, NanoDollars, PoolSpec, TokenType};
 
 /// The `pool` of money that belongs to none.
 pub const NO_POOL: &str = "none";
@@ -11,8 +11,6 @@ pub const NO_POOL: &str = "none";
 /// All cost figures after a tick. Counters start at 0 with the agent.
 #[derive(Clone, Debug)]
 pub struct CostReport {
-    /// What the host costs.
-    pub price: HourlyPrice,
     /// The bill by component.
     pub bill: Vec<(BillComponent, NanoDollars)>,
     /// Money with tokens to show for it.
@@ -27,10 +25,14 @@ pub struct CostReport {
     pub busy: Vec<(String, Duration)>,
     /// The weights in use, by model.
     pub weights: Vec<(String, TokenType, f64)>,
+    /// What cached input would have cost more uncached, by model. No part of the bill.
+    pub cache_savings: Vec<(String, NanoDollars)>,
     /// Tokens of models that no pool serves.
     pub unpriced_tokens: BTreeMap<String, u64>,
     /// Dollars per million tokens, by model.
     pub unit_costs: BTreeMap<String, ModelUnitCosts>,
+    /// The same division in joules; `None` while no GPU has measured any.
+    pub energy: Option<EnergyReport>,
 }
 
 /// What a bill is made of.
@@ -40,6 +42,8 @@ pub enum BillComponent {
     Instance,
     /// The configured surcharge.
     Overhead,
+    /// What the GPUs used, for hardware whose price does not include it.
+    Energy,
 }
 
 impl BillComponent {
@@ -48,6 +52,7 @@ impl BillComponent {
         match self {
             Self::Instance => "instance",
             Self::Overhead => "overhead",
+            Self::Energy => "energy",
         }
     }
 }
@@ -74,6 +79,8 @@ impl IdleReason {
 /// Why money cannot be attributed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnattributedReason {
+    /// The agent did not run.
+    AgentDown,
     /// The gateway could not be read.
     GatewayDown,
     /// Requests were in flight, but no tokens were ever reported.
@@ -84,6 +91,7 @@ impl UnattributedReason {
     /// The label value.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::AgentDown => "agent_down",
             Self::GatewayDown => "gateway_down",
             Self::NoTokens => "no_tokens",
         }
@@ -108,39 +116,37 @@ impl CostReport {
 impl CostEngine {
     /// The figures as of the last tick.
     pub fn report(&self) -> CostReport {
-        let overhead = self.overhead.iter().map(|part| (BillComponent::Overhead, part.total));
-        let bill = [(BillComponent::Instance, self.instance.total)].into_iter().chain(overhead);
-        let idle = self
-            .pools
-            .iter()
-            .map(|pool| (pool.spec.name.clone(), IdleReason::NoTraffic, pool.idle))
+        let idle = self.config.pools.iter().zip(self.money.idle());
+        let idle = idle
+            .map(|(pool, sum)| (pool.name.clone(), IdleReason::NoTraffic, sum))
             .chain(self.spare_idle());
-        let pending: NanoDollars = self.pools.iter().map(|pool| pool.pending).sum();
         CostReport {
-            price: self.config.price,
-            bill: bill.collect(),
-            attributed: self.attributed.shown().map(|(key, sum)| (key.clone(), sum)).collect(),
+            bill: self.bill.components(self.rates.as_ref()),
+            attributed: self.money.attributed().map(|(key, sum)| (key.clone(), sum)).collect(),
             idle: idle.collect(),
             unattributed: vec![
-                (UnattributedReason::GatewayDown, self.gateway_down),
-                (UnattributedReason::NoTokens, self.no_tokens),
+                (UnattributedReason::AgentDown, self.agent_down),
+                (UnattributedReason::GatewayDown, self.money.gateway_down),
+                (UnattributedReason::NoTokens, self.money.no_tokens),
             ],
-            pending: [pending, self.attributed.held()].into_iter().sum(),
+            pending: self.money.pending(),
             busy: self.pools.iter().map(|pool| (pool.spec.name.clone(), pool.busy)).collect(),
             weights: self.weights_in_use(),
+            cache_savings: self.cache_savings.shown().map(|(m, sum)| (m.clone(), sum)).collect(),
             unpriced_tokens: self.unpriced.clone(),
             unit_costs: self.window.unit_costs(),
+            energy: self.energy.report(&self.config.pools),
         }
     }
 
     /// Spare GPUs can exist only where pools name theirs.
     fn spare_idle(&self) -> Option<(String, IdleReason, NanoDollars)> {
-        let named = self.pools.iter().any(|pool| pool.spec.gpus.is_some());
-        named.then(|| (NO_POOL.to_owned(), IdleReason::NoModel, self.spare))
+        PoolSpec::can_leave_gpus(&self.config.pools)
+            .then(|| (NO_POOL.to_owned(), IdleReason::NoModel, self.money.spare))
     }
 
     fn weights_in_use(&self) -> Vec<(String, TokenType, f64)> {
-        let models: BTreeSet<_> = self.attributed.shown().map(|(key, _)| &key.model).collect();
+        let models: BTreeSet<_> = self.money.attributed().map(|(key, _)| &key.model).collect();
         let of = |model: &String, kind| self.config.weights.of(model).weight(kind);
         models
             .into_iter()

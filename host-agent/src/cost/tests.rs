@@ -8,9 +8,6 @@ const TICK: Duration = Duration::from_secs(10);
 
 fn config(pools: Vec<PoolSpec>) -> CostConfig {
     CostConfig {
-        // 1 $ per 1000 s, so 10 milli-dollars a tick.
-        price: HourlyPrice::from_dollars(3.6).unwrap(),
-        overhead: None,
         pools,
         weights: WeightTable::default(),
         max_request_duration: Duration::from_mins(15),
@@ -19,13 +16,23 @@ fn config(pools: Vec<PoolSpec>) -> CostConfig {
     }
 }
 
+/// 1 $ per 1000 s, so 10 milli-dollars a tick.
+pub(super) fn rates() -> Rates {
+    Rates { instance: HourlyPrice::from_dollars(3.6).unwrap(), overhead: None, electricity: None }
+}
+
 fn pool(name: &str, upstream: &str, gpus: Option<u32>) -> PoolSpec {
     PoolSpec {
         name: name.to_owned(),
         upstreams: vec![upstream.to_owned()],
         models: Vec::new(),
-        gpus,
+        gpus: gpus.map(|count| (0..count).map(GpuName::Index).collect()),
     }
+}
+
+/// A host with so many GPUs.
+fn gpus(count: u32) -> GpuReading {
+    GpuReading { lost: count, ..GpuReading::default() }
 }
 
 /// A gateway whose counters the test turns.
@@ -69,7 +76,7 @@ impl Gateway {
 
 #[track_caller]
 fn tick(engine: &mut CostEngine, gateway: Option<&EnvoyStats>) -> CostReport {
-    engine.tick(&Tick { elapsed: TICK, gateway, gpus: None, page_read: true });
+    engine.tick(&Tick { elapsed: TICK, rates: rates(), gateway, gpus: None, page_read: true });
     let report = engine.report();
     assert_eq!(report.conservation_error(), 0);
     report
@@ -143,7 +150,7 @@ fn money_waits_for_tokens_and_is_given_up_in_the_end() {
     let report = gateway.tick(&mut engine);
     assert_eq!(report.pending, NanoDollars::ZERO);
     assert_eq!(
-        report.unattributed[1],
+        report.unattributed[2],
         (UnattributedReason::NoTokens, NanoDollars((waits + 1) * 10_000_000))
     );
 }
@@ -152,7 +159,7 @@ fn money_waits_for_tokens_and_is_given_up_in_the_end() {
 fn without_the_gateway_nobody_is_charged() {
     let mut engine = CostEngine::new(config(vec![PoolSpec::whole_host()]));
     let report = tick(&mut engine, None);
-    assert_eq!(report.unattributed[0], (UnattributedReason::GatewayDown, NanoDollars(10_000_000)));
+    assert_eq!(report.unattributed[1], (UnattributedReason::GatewayDown, NanoDollars(10_000_000)));
     assert_eq!(report.idle[0].2, NanoDollars::ZERO);
 }
 
@@ -161,7 +168,13 @@ fn pools_share_by_gpus_and_spare_gpus_are_idle() {
     let pools = vec![pool("a", "a", Some(2)), pool("b", "b", Some(1))];
     let mut engine = CostEngine::new(config(pools));
     let gateway = Gateway::new();
-    engine.tick(&Tick { elapsed: TICK, gateway: Some(&gateway.0), gpus: Some(5), page_read: true });
+    engine.tick(&Tick {
+        elapsed: TICK,
+        rates: rates(),
+        gateway: Some(&gateway.0),
+        gpus: Some(&gpus(5)),
+        page_read: true,
+    });
     // NVML goes away; the host still has five GPUs.
     let report = gateway.tick(&mut engine);
     let idle: Vec<_> = report
@@ -260,28 +273,33 @@ proptest! {
         // In millionths of a dollar.
         price in 1..200_000_000_u32,
         overhead in prop::option::of(0.01..5.0_f64),
-        gpus in prop::option::of(1..9_u32),
+        named in prop::option::of(1..9_u32),
         ticks in prop::collection::vec(
             (0..20_000_000_u64, prop::collection::vec(event(), 0..6), any::<bool>(), 0..10_u8),
             1..200,
         ),
     ) {
-        let pools = vec![pool("a", "m0", gpus), pool("b", "m1", gpus), pool("c", "m2", gpus)];
+        let pools = vec![pool("a", "m0", named), pool("b", "m1", named), pool("c", "m2", named)];
         let mut engine = CostEngine::new(CostConfig {
-            price: HourlyPrice::from_dollars(f64::from(price) / 1e6).unwrap(),
-            overhead: overhead.and_then(HourlyPrice::from_dollars),
             max_request_duration: Duration::from_mins(1),
             ..config(pools)
         });
+        let rates = Rates {
+            instance: HourlyPrice::from_dollars(f64::from(price) / 1e6).unwrap(),
+            overhead: overhead.and_then(HourlyPrice::from_dollars),
+            electricity: None,
+        };
         let mut gateway = Gateway::new();
+        let host = gpus(10);
         let mut elapsed_micros = 0_u128;
         for (micros, events, page_read, down) in ticks {
             events.iter().for_each(|event| apply(&mut gateway, event));
             elapsed_micros += u128::from(micros);
             engine.tick(&Tick {
                 elapsed: Duration::from_micros(micros),
+                rates,
                 gateway: (down > 0).then_some(&gateway.0),
-                gpus: Some(10),
+                gpus: Some(&host),
                 page_read,
             });
             let report = engine.report();

@@ -36,6 +36,13 @@ impl Weights {
         TokenType::ALL.iter().any(|kind| weights.millionths(*kind) > 0).then_some(weights)
     }
 
+    /// All three times `factor`; `None` where one leaves the range or vanishes.
+    pub fn scaled(self, factor: f64) -> Option<Self> {
+        let scaled = TokenType::ALL.map(|kind| self.weight(kind) * factor);
+        let [uncached_input, cached_input, output] = scaled;
+        (factor > 0.0).then(|| Self::new(uncached_input, cached_input, output))?
+    }
+
     /// The weight of one token, in millionths.
     pub(super) fn millionths(self, token_type: TokenType) -> u64 {
         match token_type {

@@ -1,16 +1,15 @@
 //! The Envoy source: the filter's stats, and the few of Envoy's own that give them context.
 
-mod client;
 mod histogram;
 mod stats;
 
-pub use client::{AdminAddress, FetchError};
 pub use histogram::Histogram;
 pub use stats::{EnvoyStats, Labels, Series, Skipped, Value};
 
-use client::get;
+use crate::http::{Address, Ask, FetchError, Limits, fetch};
 
-/// One request for all that is read. The regex is matched against Envoy's own stat names, where
+/// One request for all that is read. The admin listener can stop Envoy and leaks its configuration,
+/// so nothing but fixed paths is ever asked for. The regex is matched against Envoy's own stat names, where
 /// `wasmcustom.` marks what a wasm filter wrote. Beside that: finished downstream requests, to see
 /// a worker whose filter has gone blind; requests in flight per cluster, to see a pool busy; the
 /// uptime, to see a restart.
@@ -23,6 +22,7 @@ const STATS_PATH: &str = concat!(
 );
 
 /// Reads Envoy's admin page once.
-pub async fn collect(admin: &AdminAddress) -> Result<EnvoyStats, FetchError> {
-    get(admin, STATS_PATH).await.map(|page| EnvoyStats::read(&page))
+pub async fn collect(admin: &Address) -> Result<EnvoyStats, FetchError> {
+    let page = fetch(admin, Ask::get(STATS_PATH), Limits::PAGE).await?;
+    Ok(EnvoyStats::read(&page))
 }

@@ -1,20 +1,37 @@
 //! GPU telemetry: what a sample is, and the thread that takes it.
 
+mod energy;
 mod nvml;
+mod sample;
+mod tally;
 mod watch;
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::time::SystemTime;
 
 pub use nvml::NvmlSource;
+pub use sample::{
+    Activity, ClockEvent, ClockEventState, EccErrors, Energy, EnergySource, GpuHealth, GpuIdentity,
+    GpuLink, GpuProcess, GpuSample, Memory, MigInstance, RemappedRows, Traffic, Utilization,
+};
 pub use watch::{GpuWatch, Stale};
 
 /// Something that can be asked for the state of the host's GPUs. A call may block for as long as
 /// the driver does; [`GpuWatch`] sees to it that nobody waits for it.
 pub trait GpuSource: Send {
-    /// Takes a sample of all GPUs.
-    fn sample(&mut self) -> Result<GpuReading, GpuError>;
-    /// How often initialisation has failed so far, by reason.
-    fn init_failures(&self) -> BTreeMap<InitFailure, u64>;
+    /// Takes one sample after the other. `publish` takes each one in, waits until the next is due,
+    /// and says whether there is to be one.
+    fn run(self, publish: &mut dyn FnMut(GpuReport) -> ControlFlow<()>);
+}
+
+/// One attempt to read all GPUs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GpuReport {
+    /// What was read.
+    pub reading: Result<GpuReading, GpuError>,
+    /// What is known all the same.
+    pub log: GpuLog,
 }
 
 /// All GPUs at one moment.
@@ -36,70 +53,25 @@ impl GpuReading {
     }
 }
 
-/// One GPU. What the device or driver does not support is absent. Units are NVML's own.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct GpuSample {
-    /// What does not change while the driver is loaded.
-    pub identity: GpuIdentity,
-    /// Shares of the sample period.
-    pub utilization: Option<Utilization>,
-    /// Frame buffer memory.
-    pub memory: Option<Memory>,
-    /// Board power draw; a 1-second average on Ampere and newer.
-    pub power_milliwatts: Option<u32>,
-    /// The power limit in force.
-    pub power_limit_milliwatts: Option<u32>,
-    /// Energy since the driver was loaded.
-    pub energy_millijoules: Option<u64>,
-    /// Core temperature.
-    pub temperature_celsius: Option<u32>,
-    /// Clock of the streaming multiprocessors.
-    pub sm_clock_megahertz: Option<u32>,
-    /// Clock of the memory.
-    pub memory_clock_megahertz: Option<u32>,
-    /// Clock of the graphics domain.
-    pub graphics_clock_megahertz: Option<u32>,
-}
-
-/// Who a GPU is.
+/// What went wrong since the agent started. It outlives the GPUs: a GPU that fell off the bus is
+/// best explained by its last XID.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct GpuIdentity {
-    /// NVML's index; may change at a reboot.
-    pub index: u32,
-    /// The UUID, which stays.
-    pub uuid: String,
-    /// Product name.
-    pub name: Option<String>,
-    /// PCI address.
-    pub pci_bus_id: Option<String>,
-    /// Architecture name.
-    pub architecture: Option<String>,
-    /// Version of the driver.
-    pub driver_version: Option<String>,
-    /// CUDA version of the driver.
-    pub cuda_version: Option<String>,
+pub struct GpuLog {
+    /// Failed initialisations.
+    pub init_failures: BTreeMap<InitFailure, u64>,
+    /// Failed calls by name and error. What a device does not support is no failure.
+    pub call_errors: BTreeMap<(&'static str, &'static str), u64>,
+    /// Errors that the driver reported, by GPU UUID and XID.
+    pub xids: BTreeMap<(String, u64), Xid>,
 }
 
-/// Percent of the sample period in which a kernel ran, and in which memory was read or written.
+/// How often the driver reported an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Utilization {
-    /// Kernel activity, 0 to 100.
-    pub gpu_percent: u32,
-    /// Memory activity, 0 to 100.
-    pub memory_percent: u32,
-}
-
-/// Frame buffer memory in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Memory {
-    /// Installed.
-    pub total: u64,
-    /// Allocated, without the reserved part.
-    pub used: u64,
-    /// Unallocated.
-    pub free: u64,
-    /// Kept by the driver.
-    pub reserved: u64,
+pub struct Xid {
+    /// How often, since the agent started.
+    pub count: u64,
+    /// When the agent saw the last one; the driver gives no time.
+    pub last: SystemTime,
 }
 
 /// Why NVML could not be initialised: the `reason` label.

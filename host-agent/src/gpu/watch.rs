@@ -1,14 +1,14 @@
 //! The thread that talks to the GPU driver. A driver call can block in the kernel for ever and
 //! cannot be cancelled, so samples are left where anybody can pick up the last one and its age.
 
-use std::collections::BTreeMap;
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{GpuError, GpuReading, GpuSource, InitFailure};
+use super::{GpuError, GpuLog, GpuReading, GpuSource};
 
 /// A sample older than this many periods is no sample.
 const MAX_AGE_PERIODS: u32 = 3;
@@ -28,7 +28,7 @@ pub struct GpuWatch {
 #[derive(Debug, Default)]
 struct Shared {
     last: Option<Last>,
-    init_failures: BTreeMap<InitFailure, u64>,
+    log: GpuLog,
 }
 
 #[derive(Clone, Debug)]
@@ -59,13 +59,22 @@ impl GpuWatch {
         let (stop, stopped) = mpsc::channel();
         let theirs = Arc::clone(&shared);
         thread::Builder::new().name("gpu".to_owned()).spawn(move || {
-            let mut source = source;
-            loop {
-                take_sample(&mut source, &theirs);
-                if stopped.recv_timeout(period) != Err(RecvTimeoutError::Timeout) {
-                    break;
+            let mut asked = Instant::now();
+            source.run(&mut |report| {
+                let at = Instant::now();
+                {
+                    let mut shared = theirs.lock().unwrap_or_else(PoisonError::into_inner);
+                    let took = at.duration_since(asked);
+                    shared.last = Some(Last { at, took, result: report.reading });
+                    shared.log = report.log;
                 }
-            }
+                let waited = stopped.recv_timeout(period);
+                asked = Instant::now();
+                match waited {
+                    Err(RecvTimeoutError::Timeout) => ControlFlow::Continue(()),
+                    Ok(()) | Err(RecvTimeoutError::Disconnected) => ControlFlow::Break(()),
+                }
+            });
         })?;
         let max_age = MIN_MAX_AGE.max(period * MAX_AGE_PERIODS);
         Ok(Self { shared, max_age, started: Instant::now(), _stop: stop })
@@ -82,20 +91,10 @@ impl GpuWatch {
         }
     }
 
-    /// How often initialisation has failed, by reason.
-    pub fn init_failures(&self) -> BTreeMap<InitFailure, u64> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner).init_failures.clone()
+    /// What went wrong so far.
+    pub fn log(&self) -> GpuLog {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).log.clone()
     }
-}
-
-fn take_sample(source: &mut impl GpuSource, shared: &Mutex<Shared>) {
-    let asked = Instant::now();
-    let result = source.sample();
-    let at = Instant::now();
-    let init_failures = source.init_failures();
-    let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
-    shared.last = Some(Last { at, took: at.duration_since(asked), result });
-    shared.init_failures = init_failures;
 }
 
 #[cfg(test)]
@@ -103,6 +102,7 @@ mod tests {
     use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
     use super::*;
+    use crate::gpu::{GpuReport, InitFailure};
 
     /// Answers what the test sends, and blocks until it does.
     struct Scripted {
@@ -111,14 +111,20 @@ mod tests {
     }
 
     impl GpuSource for Scripted {
-        fn sample(&mut self) -> Result<GpuReading, GpuError> {
-            let _ = self.called.send(());
-            self.answers.recv().unwrap_or_else(|_| Err(failure()))
+        fn run(self, publish: &mut dyn FnMut(GpuReport) -> ControlFlow<()>) {
+            loop {
+                let _ = self.called.send(());
+                let reading = self.answers.recv().unwrap_or_else(|_| Err(failure()));
+                if publish(GpuReport { reading, log: log() }).is_break() {
+                    return;
+                }
+            }
         }
+    }
 
-        fn init_failures(&self) -> BTreeMap<InitFailure, u64> {
-            [(InitFailure::DriverNotLoaded, 2)].into()
-        }
+    fn log() -> GpuLog {
+        let init_failures = [(InitFailure::DriverNotLoaded, 2)].into();
+        GpuLog { init_failures, ..GpuLog::default() }
     }
 
     fn failure() -> GpuError {
@@ -143,7 +149,7 @@ mod tests {
         // The next call shows that the answer has been taken in; it then blocks.
         calls.recv().unwrap();
         assert_eq!(watch.latest(Instant::now()).unwrap().0.lost, 1);
-        assert_eq!(watch.init_failures(), [(InitFailure::DriverNotLoaded, 2)].into());
+        assert_eq!(watch.log(), log());
 
         let late = Instant::now() + MIN_MAX_AGE * 2;
         assert!(matches!(watch.latest(late), Err(Stale::Blocked(_))));

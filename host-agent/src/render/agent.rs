@@ -1,8 +1,6 @@
 //! The agent itself and the health of its sources.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use super::page::Page;
+use super::page::{Page, unix_seconds};
 use crate::snapshot::Snapshot;
 
 pub(super) fn add(page: &mut Page, snapshot: &Snapshot) {
@@ -38,15 +36,16 @@ pub(super) fn add(page: &mut Page, snapshot: &Snapshot) {
             );
         }
     }
-    #[expect(clippy::cast_precision_loss, reason = "a count far below 2^53")]
-    page.counter(
-        "gaugeway_scrape_parse_errors_total",
-        "Samples and lines of a scraped page that could not be read.",
-        &[("source", snapshot.envoy.name)],
-        snapshot.envoy_parse_errors as f64,
-    );
-}
-
-fn unix_seconds(at: SystemTime) -> f64 {
-    at.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+    let engines = snapshot.engines.iter().map(|engine| (&engine.stats.name, engine.parse_errors));
+    for (source, errors) in
+        [(&snapshot.envoy.name, snapshot.envoy_parse_errors)].into_iter().chain(engines)
+    {
+        #[expect(clippy::cast_precision_loss, reason = "a count far below 2^53")]
+        page.counter(
+            "gaugeway_scrape_parse_errors_total",
+            "Samples and lines of a scraped page that could not be read.",
+            &[("source", source)],
+            errors as f64,
+        );
+    }
 }

@@ -2,20 +2,36 @@
 
 use super::page::Page;
 use crate::cost::{CostReport, NanoDollars};
+use crate::price::{Market, Price, Provider};
 
-pub(super) fn add(page: &mut Page, cost: &CostReport) {
+pub(super) fn add_price(page: &mut Page, price: &Price) {
+    let instance = price.instance.as_ref();
+    let known = [
+        ("provider", instance.and_then(|i| i.provider).map(Provider::as_str)),
+        ("instance_type", instance.map(|i| i.instance_type.as_str()).filter(|t| !t.is_empty())),
+        ("region", instance.and_then(|i| i.region.as_deref())),
+        ("market", instance.and_then(|i| i.market).map(Market::as_str)),
+        ("price_source", Some(price.source)),
+        ("catalog_as_of", price.as_of),
+        ("currency", Some("USD")),
+    ];
+    let labels: Vec<_> =
+        known.iter().filter_map(|(name, value)| Some((*name, (*value)?))).collect();
     page.gauge(
         "gaugeway_instance_info",
-        "1, labelled with where the price comes from.",
-        &[("price_source", "config"), ("currency", "USD")],
+        "1, labelled with what the host is and where its price comes from.",
+        &labels,
         1.0,
     );
     page.gauge(
         "gaugeway_instance_price_dollars_per_hour",
-        "What the host costs per hour.",
+        "What the host costs per hour, without overhead and energy.",
         &[],
-        cost.price.dollars(),
+        price.rates.instance.dollars(),
     );
+}
+
+pub(super) fn add(page: &mut Page, cost: &CostReport) {
     add_bill(page, cost);
     add_reading_aids(page, cost);
 }
@@ -94,6 +110,14 @@ fn add_reading_aids(page: &mut Page, cost: &CostReport) {
             "What a token counts when used time is shared out.",
             &[("model", model), ("token_type", token_type.as_str())],
             *weight,
+        );
+    }
+    for (model, saved) in &cost.cache_savings {
+        page.counter(
+            "gaugeway_cost_cache_savings_dollars_total",
+            "What input from the prompt cache would have cost more as new input. No part of the bill.",
+            &[("model", model)],
+            saved.dollars(),
         );
     }
     for (model, tokens) in &cost.unpriced_tokens {

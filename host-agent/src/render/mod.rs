@@ -1,10 +1,15 @@
 //! The metrics page: a pure function of the snapshot.
 
 mod agent;
+mod budget;
 mod cost;
+mod energy;
+mod engine;
 mod gateway;
 mod gpu;
+mod host;
 mod page;
+mod process;
 
 use crate::snapshot::Snapshot;
 use page::Page;
@@ -22,8 +27,20 @@ pub fn page(snapshot: &Snapshot) -> String {
     if let Some(nvml) = &snapshot.nvml {
         gpu::add(&mut page, nvml);
     }
+    if let Some(host) = snapshot.host.as_ref().and_then(|host| host.outcome.as_deref().ok()) {
+        host::add(&mut page, host);
+    }
+    engine::add(&mut page, &snapshot.engines, &snapshot.differences);
+    process::add(&mut page, snapshot);
+    budget::add(&mut page, &snapshot.budgets);
+    if let Ok(price) = &snapshot.price {
+        cost::add_price(&mut page, price);
+    }
     if let Some(cost) = &snapshot.cost {
         cost::add(&mut page, cost);
+        if let Some(energy) = &cost.energy {
+            energy::add(&mut page, energy);
+        }
     }
     page.write()
 }

@@ -2,6 +2,7 @@
 //! escapes what must be.
 
 use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus::TextEncoder;
 use prometheus::proto;
@@ -79,6 +80,11 @@ impl Page {
         }
         text
     }
+}
+
+/// A point in time as Prometheus writes it.
+pub(super) fn unix_seconds(at: SystemTime) -> f64 {
+    at.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
 fn pairs(labels: &[(&str, &str)]) -> Vec<proto::LabelPair> {

@@ -1,10 +1,19 @@
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::cost::{CostConfig, CostEngine, HourlyPrice, PoolSpec, Tick, WeightTable};
+use crate::budget::{BudgetReport, Month};
+use crate::cost::NanoDollars;
+use crate::cost::{CostConfig, CostEngine, HourlyPrice, PoolSpec, Rates, Tick, WeightTable};
+use crate::engines::{Difference, EngineStats};
 use crate::envoy::EnvoyStats;
-use crate::gpu::{GpuIdentity, GpuReading, GpuSample, InitFailure, Memory, Utilization};
-use crate::snapshot::{Nvml, Source};
+use crate::gpu::{
+    Energy, EnergySource, GpuIdentity, GpuLog, GpuReading, GpuSample, InitFailure, Memory,
+    Utilization,
+};
+use crate::host::{HostStats, Traffic};
+use crate::price::Price;
+use crate::snapshot::{Engine, Nvml, Source};
 
 const ENVOY_PAGE: &str = r#"
 gaugeway_ttft_us_bucket{model="m",api="openai_chat",upstream="u",le="60000"} 1
@@ -24,7 +33,7 @@ envoy_cluster_upstream_rq_active{envoy_cluster_name="u"} 2
 
 fn up<T>(name: &'static str, value: T) -> Source<T> {
     Source {
-        outcome: Ok(value),
+        outcome: Ok(Arc::new(value)),
         took: Some(Duration::from_millis(3)),
         last_success: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(100)),
         ..Source::new(name)
@@ -39,9 +48,9 @@ fn gpu() -> GpuSample {
             ..GpuIdentity::default()
         },
         utilization: Some(Utilization { gpu_percent: 50, memory_percent: 25 }),
-        memory: Some(Memory { total: 80, used: 30, free: 49, reserved: 1 }),
+        memory: Some(Memory { total: 80, used: 30, free: 49, reserved: Some(1) }),
         power_milliwatts: Some(350_500),
-        energy_millijoules: Some(1_500),
+        energy: Some(Energy { source: EnergySource::Counter, millijoules: 1_500 }),
         sm_clock_megahertz: Some(1_980),
         ..GpuSample::default()
     }
@@ -50,16 +59,25 @@ fn gpu() -> GpuSample {
 fn snapshot() -> Snapshot {
     let stats = EnvoyStats::read(ENVOY_PAGE.as_bytes());
     let mut engine = CostEngine::new(CostConfig {
-        price: HourlyPrice::from_dollars(3.6).unwrap(),
-        overhead: None,
         pools: vec![PoolSpec::whole_host()],
         weights: WeightTable::default(),
         max_request_duration: Duration::from_mins(15),
         window: Duration::from_hours(1),
         min_tokens: 1,
     });
-    let tick =
-        |gateway| Tick { elapsed: Duration::from_secs(10), gateway, gpus: None, page_read: true };
+    let rates = Rates {
+        instance: HourlyPrice::from_dollars(3.6).unwrap(),
+        overhead: None,
+        electricity: None,
+    };
+    let price = Price { rates, source: "config", as_of: None, instance: None };
+    let tick = |gateway| Tick {
+        elapsed: Duration::from_secs(10),
+        rates,
+        gateway,
+        gpus: None,
+        page_read: true,
+    };
     let quiet = EnvoyStats::default();
     engine.tick(&tick(Some(&quiet)));
     engine.tick(&tick(Some(&stats)));
@@ -70,11 +88,71 @@ fn snapshot() -> Snapshot {
         envoy_parse_errors: 0,
         nvml: Some(Nvml {
             gpus: up("nvml", GpuReading { gpus: vec![gpu()], lost: 1, no_permission: 0 }),
-            init_failures: [(InitFailure::DriverNotLoaded, 2)].into(),
+            log: GpuLog {
+                init_failures: [(InitFailure::DriverNotLoaded, 2)].into(),
+                ..GpuLog::default()
+            },
+            dcgm_names: false,
         }),
+        price: Ok(price),
         cost: Some(engine.report()),
+        engines: vec![Engine {
+            name: "llama".to_owned(),
+            upstream: Some("u".to_owned()),
+            stats: up("engine:llama", EngineStats::read(ENGINE_PAGE.as_bytes()).unwrap()),
+            parse_errors: 3,
+        }],
+        differences: [(
+            "u".to_owned(),
+            Difference { output_tokens: Some(-4.0), ..Difference::default() },
+        )]
+        .into(),
+        host: Some(up(
+            "host",
+            HostStats {
+                cpu_seconds: vec![("user", 1.5)],
+                networks: [("eth0".to_owned(), Traffic { input: 10, output: 20 })].into(),
+                ..HostStats::default()
+            },
+        )),
+        discovery: None,
+        budgets: vec![BudgetReport {
+            name: "all".to_owned(),
+            limit: NanoDollars(5_000_000_000),
+            spent: NanoDollars(1_000_000_000),
+            period: Month { start: 0, end: 100 },
+            run_rate: Some(NanoDollars(2_500_000_000)),
+            blended: None,
+        }],
+        state: Some(up("state", ())),
     }
 }
+
+#[test]
+fn engines_host_and_budgets() {
+    let page = page(&snapshot());
+    for line in [
+        r#"gaugeway_engine_requests_waiting{engine="llama",kind="llama_cpp",upstream="u"} 2"#,
+        r#"gaugeway_engine_output_tokens_total{engine="llama",kind="llama_cpp",upstream="u"} 12"#,
+        r#"gaugeway_engine_token_difference{upstream="u",token_type="output"} -4"#,
+        r#"gaugeway_scrape_parse_errors_total{source="engine:llama"} 3"#,
+        r#"gaugeway_source_up{source="engine:llama"} 1"#,
+        r#"gaugeway_host_cpu_seconds_total{mode="user"} 1.5"#,
+        r#"gaugeway_host_network_transmit_bytes_total{device="eth0"} 20"#,
+        r#"gaugeway_budget_limit_dollars{budget="all"} 5"#,
+        r#"gaugeway_budget_forecast_dollars{budget="all",method="run_rate"} 2.5"#,
+        r#"gaugeway_budget_period_end_timestamp_seconds{budget="all"} 100"#,
+        r#"gaugeway_instance_info{price_source="config",currency="USD"} 1"#,
+        "gaugeway_instance_price_dollars_per_hour 3.6",
+    ] {
+        has(&page, line);
+    }
+    for absent in ["kv_cache", r#"token_type="input""#, r#"method="blended""#, "memory_available"] {
+        assert!(!page.contains(absent), "{absent}");
+    }
+}
+
+const ENGINE_PAGE: &str = "llamacpp:requests_deferred 2\nllamacpp:tokens_predicted_total 12\n";
 
 #[track_caller]
 fn has(page: &str, line: &str) {
@@ -150,6 +228,7 @@ fn a_source_that_is_down_has_no_numbers() {
     let mut snapshot = snapshot();
     snapshot.envoy.outcome = Err("refused".to_owned());
     snapshot.cost = None;
+    snapshot.price = Err("not set".to_owned());
     if let Some(nvml) = &mut snapshot.nvml {
         nvml.gpus.outcome = Err("gone".to_owned());
     }

@@ -1,15 +1,20 @@
 //! The pages. A request renders the last snapshot and waits for no source.
 
+mod login;
+mod web_config;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::IntoResponse;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{sleep, timeout};
@@ -17,6 +22,10 @@ use tokio::time::{sleep, timeout};
 use crate::render;
 use crate::snapshot::Latest;
 use crate::summary;
+use login::Users;
+use web_config::Access;
+pub(crate) use web_config::WebConfig;
+pub use web_config::WebConfigError;
 
 /// Connections at once; more wait in the listen queue.
 const MAX_CONNECTIONS: u32 = 64;
@@ -28,6 +37,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Serves until `shutdown`, then lets running answers finish within their time.
 pub(crate) async fn serve(
     listener: TcpListener,
+    web: WebConfig,
     latest: Arc<Latest>,
     shutdown: impl Future<Output = ()>,
 ) {
@@ -39,9 +49,9 @@ pub(crate) async fn serve(
             let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    let router = router.clone();
+                    let (access, router) = (web.access(), router.clone());
                     tokio::spawn(async move {
-                        answer(stream, router).await;
+                        answer(stream, access, router).await;
                         drop(permit);
                     });
                 }
@@ -65,16 +75,50 @@ pub(crate) async fn serve(
     }
 }
 
-async fn answer(stream: TcpStream, router: Router) {
+async fn answer(stream: TcpStream, access: Access, router: Router) {
+    let router = match access.users {
+        None => router,
+        Some(users) => router.layer(middleware::from_fn_with_state(users, let_in)),
+    };
+    let connection = async {
+        match access.tls {
+            None => speak(stream, router).await,
+            Some(tls) => match tls.accept(stream).await {
+                Ok(stream) => speak(stream, router).await,
+                Err(error) => log::debug!("connection: TLS: {error}"),
+            },
+        }
+    };
+    if timeout(CONNECTION_TIMEOUT, connection).await.is_err() {
+        log::debug!("connection: cut after {CONNECTION_TIMEOUT:?}");
+    }
+}
+
+async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin + Send, router: Router) {
     let connection = hyper::server::conn::http1::Builder::new()
         // One request per connection, so that one deadline bounds all that a client can hold.
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    match timeout(CONNECTION_TIMEOUT, connection).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => log::debug!("connection: {error}"),
-        Err(_) => log::debug!("connection: cut after {CONNECTION_TIMEOUT:?}"),
+    if let Err(error) = connection.await {
+        log::debug!("connection: {error}");
     }
+}
+
+async fn let_in(State(users): State<Arc<Users>>, request: Request, next: Next) -> Response {
+    if users.allow(request.headers()).await {
+        return next.run(request).await;
+    }
+    let challenge = [(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic"))];
+    (StatusCode::UNAUTHORIZED, challenge, "unauthorized\n").into_response()
+}
+
+/// What every answer says to a browser: this is no page to run scripts on or to guess types of.
+async fn harden(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let policy = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    response
 }
 
 fn router(latest: Arc<Latest>) -> Router {
@@ -83,6 +127,7 @@ fn router(latest: Arc<Latest>) -> Router {
         .route("/api/v1/summary", get(summary))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
+        .layer(middleware::map_response(harden))
         .with_state(latest)
 }
 

@@ -7,34 +7,48 @@ use std::time::Duration;
 use gaugeway_agent::Agent;
 use gaugeway_agent::config::{Config, NvmlConfig};
 use gaugeway_agent::cost::{CostConfig, HourlyPrice, PoolSpec, WeightTable};
-use gaugeway_agent::envoy::AdminAddress;
+use gaugeway_agent::http::Address;
+use gaugeway_agent::price::{Basis, PriceConfig};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::fake_envoy::{Answer, FakeEnvoy, http};
 
-fn config(envoy: AdminAddress) -> Config {
+fn config(envoy: Address) -> Config {
     Config {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         tick: Duration::from_millis(100),
         log: log::LevelFilter::Off,
         envoy,
         nvml: None,
-        cost: None,
+        price: None,
+        cost: CostConfig {
+            pools: vec![PoolSpec::whole_host()],
+            weights: WeightTable::default(),
+            max_request_duration: Duration::from_mins(15),
+            window: Duration::from_hours(1),
+            min_tokens: 1,
+        },
+        discovery: false,
+        engines: Vec::new(),
+        host: false,
+        budgets: Vec::new(),
+        utc_offset: 0,
+        state_dir: None,
+        web_config: None,
+        proc: "/proc".into(),
     }
 }
 
-fn with_price(envoy: AdminAddress) -> Config {
-    let cost = CostConfig {
-        price: HourlyPrice::from_dollars(3600.0).unwrap(),
+fn with_price(envoy: Address) -> Config {
+    let price = PriceConfig {
+        basis: Basis::Configured(HourlyPrice::from_dollars(3600.0).unwrap()),
+        instance: None,
+        detect: None,
         overhead: None,
-        pools: vec![PoolSpec::whole_host()],
-        weights: WeightTable::default(),
-        max_request_duration: Duration::from_mins(15),
-        window: Duration::from_hours(1),
-        min_tokens: 1,
+        electricity: None,
     };
-    Config { cost: Some(cost), ..config(envoy) }
+    Config { price: Some(price), ..config(envoy) }
 }
 
 struct Running {
@@ -117,9 +131,10 @@ async fn not_ready_before_the_first_tick_has_ended_but_up() {
 
 #[tokio::test]
 async fn without_envoy_gpus_and_price_the_page_is_up() {
-    let nobody = AdminAddress::Tcp("127.0.0.1:1".to_owned());
+    let nobody = Address::Tcp("127.0.0.1:1".to_owned());
     let library = Some("/nonexistent/libnvidia-ml.so.1".into());
-    let config = Config { nvml: Some(NvmlConfig { library }), ..config(nobody) };
+    let config =
+        Config { nvml: Some(NvmlConfig { library, ..NvmlConfig::default() }), ..config(nobody) };
     let agent = Running::start(config).await;
     let page = loop {
         // NVML answers on a thread of its own, maybe a tick later.

@@ -1,6 +1,7 @@
 //! The Envoy source against admin listeners that behave and that do not.
 
-use gaugeway_agent::envoy::{AdminAddress, FetchError, collect};
+use gaugeway_agent::envoy::collect;
+use gaugeway_agent::http::{Address, FetchError};
 
 use super::Folder;
 use super::fake_envoy::{Answer, FakeEnvoy};
@@ -31,10 +32,10 @@ async fn over_a_unix_socket() {
 
 #[tokio::test]
 async fn no_one_there() {
-    let socket = AdminAddress::Unix("/nonexistent/admin.sock".into());
+    let socket = Address::Unix("/nonexistent/admin.sock".into());
     assert!(matches!(collect(&socket).await, Err(FetchError::Connect(_))));
     // Port 1 is reserved and has no service.
-    let nobody = AdminAddress::Tcp("127.0.0.1:1".to_owned());
+    let nobody = Address::Tcp("127.0.0.1:1".to_owned());
     assert!(matches!(collect(&nobody).await, Err(FetchError::Connect(_))));
 }
 
@@ -50,7 +51,7 @@ async fn redirects_and_errors_are_not_pages() {
 #[tokio::test]
 async fn a_page_without_end_is_cut_off() {
     let envoy = FakeEnvoy::tcp(Answer::Endless).await;
-    assert!(matches!(collect(&envoy.address).await, Err(FetchError::TooLarge)));
+    assert!(matches!(collect(&envoy.address).await, Err(FetchError::TooLarge(_))));
 }
 
 #[tokio::test]
@@ -65,12 +66,12 @@ async fn garbage_and_half_answers_are_errors() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_never_comes_times_out() {
     let envoy = FakeEnvoy::tcp(Answer::Silence).await;
-    assert!(matches!(collect(&envoy.address).await, Err(FetchError::Timeout)));
+    assert!(matches!(collect(&envoy.address).await, Err(FetchError::Timeout(_))));
 }
 
 #[tokio::test]
 async fn link_local_addresses_are_refused() {
-    let metadata = AdminAddress::Tcp("169.254.169.254:80".to_owned());
+    let metadata = Address::Tcp("169.254.169.254:80".to_owned());
     assert!(matches!(collect(&metadata).await, Err(FetchError::LinkLocal)));
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gaugeway_agent::envoy::AdminAddress;
+use gaugeway_agent::http::Address;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::{mpsc, watch};
@@ -32,7 +32,7 @@ impl Answer {
 }
 
 pub(super) struct FakeEnvoy {
-    pub(super) address: AdminAddress,
+    pub(super) address: Address,
     answer: watch::Sender<Answer>,
     requests: mpsc::UnboundedReceiver<String>,
 }
@@ -40,7 +40,7 @@ pub(super) struct FakeEnvoy {
 impl FakeEnvoy {
     pub(super) async fn tcp(answer: Answer) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = AdminAddress::Tcp(listener.local_addr().unwrap().to_string());
+        let address = Address::Tcp(listener.local_addr().unwrap().to_string());
         let (answer, requests, stage) = stage(answer);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -58,7 +58,7 @@ impl FakeEnvoy {
                 tokio::spawn(stage.clone().play(stream));
             }
         });
-        Self { address: AdminAddress::Unix(path.to_owned()), answer, requests }
+        Self { address: Address::Unix(path.to_owned()), answer, requests }
     }
 
     /// Answers differently from the next request on.
