@@ -8,6 +8,7 @@
 mod ci;
 mod demo;
 mod doctor;
+mod fuzz;
 mod real;
 mod shell;
 mod test;
@@ -36,6 +37,10 @@ enum Task {
     Wasm,
     /// Says what is present, what is missing and how to get it. Fails when something essential is missing.
     Doctor,
+    /// Runs the fuzz targets of the filter's core for a short while; needs cargo-fuzz.
+    ///
+    /// What a run finds is kept in target/fuzz-corpus/, and an input that fails in fuzz/artifacts/.
+    Fuzz(fuzz::Args),
     /// All checks of a commit: format, lints, tests, documentation.
     Ci,
 }
@@ -47,6 +52,7 @@ fn main() -> ExitCode {
         Task::Test => test::run(&workspace),
         Task::Wasm => wasm::run(&workspace),
         Task::Doctor => doctor::run(&workspace),
+        Task::Fuzz(args) => fuzz::run(&workspace, &args),
         Task::Ci => ci::run(&workspace),
     });
     match done {

@@ -49,7 +49,9 @@ pub(crate) enum DecodeError {
 
 /// Undoes one content coding.
 ///
-/// Memory grows with what was decoded, up to the coding's window, whatever the body announces.
+/// Memory grows with what was decoded, up to the coding's window, whatever the body announces: at most
+/// 44 KiB for `gzip` and `deflate`, and for `br` and `zstd` half of [`MAX_WINDOW`] more while it grows, and
+/// tables and blocks of less than that.
 pub(crate) struct Decoder {
     coding: Coding,
     budget: Budget,

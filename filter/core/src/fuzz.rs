@@ -188,7 +188,7 @@ impl Frames for Seen {
     }
 }
 
-impl Sink<Field> for Seen {
+impl Sink for Seen {
     fn value(&mut self, field: Field, value: Value<'_>) {
         self.told.push(format!("{field:?} {value:?}"));
     }
