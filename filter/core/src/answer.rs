@@ -133,7 +133,7 @@ impl Answer {
     }
 }
 
-impl Sink<Field> for Answer {
+impl Sink for Answer {
     fn value(&mut self, field: Field, value: Value<'_>) {
         match (field, value) {
             (Field::Output, _) => self.event.generated.output |= self.payload(value),

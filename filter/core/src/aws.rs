@@ -54,7 +54,7 @@ impl AwsFrames {
     }
 
     /// Reads the next piece of the stream.
-    pub(crate) fn push(&mut self, piece: &[u8], frames: &mut impl Frames) {
+    pub(crate) fn push(&mut self, piece: &[u8], frames: &mut dyn Frames) {
         let mut rest = piece;
         while !rest.is_empty() {
             match self.part {
@@ -93,7 +93,7 @@ impl AwsFrames {
     }
 
     /// Goes on to the next part when the present one is complete.
-    fn advance(&mut self, frames: &mut impl Frames) {
+    fn advance(&mut self, frames: &mut dyn Frames) {
         if let Part::Headers { left: 0, payload } = self.part {
             self.part = Part::Payload { left: payload };
         }

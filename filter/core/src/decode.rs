@@ -42,6 +42,10 @@ pub(crate) const BOMB_RATIO: u64 = 200;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DecodeError {
     /// The bytes are not what the content coding says they are, or need a dictionary.
+    #[cfg_attr(
+        not(any(feature = "gzip", feature = "br", feature = "zstd")),
+        expect(dead_code, reason = "identity is never corrupt")
+    )]
     Corrupt,
     /// A bomb, or a window over [`MAX_WINDOW`].
     TooLarge,
@@ -49,9 +53,8 @@ pub(crate) enum DecodeError {
 
 /// Undoes one content coding.
 ///
-/// Memory grows with what was decoded, up to the coding's window, whatever the body announces: at most
-/// 44 KiB for `gzip` and `deflate`, and for `br` and `zstd` half of [`MAX_WINDOW`] more while it grows, and
-/// tables and blocks of less than that.
+/// Memory grows with what was decoded, whatever the body announces, to 44 KiB for `gzip` and `deflate`, and
+/// for `br` and `zstd` to a window of 8 MiB and less than half as much for tables and blocks.
 pub(crate) struct Decoder {
     coding: Coding,
     budget: Budget,

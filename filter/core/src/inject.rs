@@ -6,6 +6,7 @@
 //! passes by; of the response only an event that is not complete is held back, which no client could
 //! read yet, and only after generation has ended.
 
+use crate::dialect::Field;
 use crate::endpoint::{Api, Endpoint};
 use crate::http::{RequestHead, is_identity};
 use crate::json::{Node, Scanner, Sink, Value, each, leaf, object};
@@ -20,19 +21,13 @@ const MAX_EVENT: usize = 64 << 10;
 
 /// Writes the wish into a request body.
 pub struct UsageWish {
-    scanner: Scanner<Member>,
+    scanner: Scanner,
     seen: Seen,
     written: bool,
 }
 
-#[derive(Clone, Copy)]
-enum Member {
-    Stream,
-    Options,
-}
-
-static REQUEST: Node<Member> =
-    object(&[("stream", leaf(Member::Stream)), ("stream_options", leaf(Member::Options))]);
+static REQUEST: Node =
+    object(&[("stream", leaf(Field::Stream)), ("stream_options", leaf(Field::StreamOptions))]);
 
 #[derive(Default)]
 struct Seen {
@@ -41,11 +36,12 @@ struct Seen {
     options: bool,
 }
 
-impl Sink<Member> for Seen {
-    fn value(&mut self, member: Member, value: Value<'_>) {
-        match member {
-            Member::Stream => self.stream = value == Value::Flag(true),
-            Member::Options => self.options |= value != Value::Null,
+impl Sink for Seen {
+    fn value(&mut self, field: Field, value: Value<'_>) {
+        match field {
+            Field::Stream => self.stream = value == Value::Flag(true),
+            Field::StreamOptions => self.options |= value != Value::Null,
+            _ => {}
         }
     }
 }
@@ -132,16 +128,9 @@ fn split_event(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     bytes.split_at_checked(ends.into_iter().filter_map(after).min()?)
 }
 
-#[derive(Clone, Copy)]
-enum Part {
-    Choices,
-    Choice,
-    Usage,
-}
-
-static CHUNK: Node<Part> =
-    object(&[("choices", each(&CHOICE).is(Part::Choices)), ("usage", leaf(Part::Usage))]);
-static CHOICE: Node<Part> = leaf(Part::Choice);
+static CHUNK: Node =
+    object(&[("choices", each(&CHOICE).is(Field::Choices)), ("usage", leaf(Field::UsageObject))]);
+static CHOICE: Node = leaf(Field::Choice);
 
 /// Whether an event is a chunk with usage and without choices.
 fn is_usage_only(event: &[u8]) -> bool {
@@ -154,7 +143,7 @@ fn is_usage_only(event: &[u8]) -> bool {
 }
 
 struct Chunk {
-    scanner: Scanner<Part>,
+    scanner: Scanner,
     parts: Parts,
 }
 
@@ -173,12 +162,13 @@ impl Events for Chunk {
     fn dispatch(&mut self, _event: &Dispatch) {}
 }
 
-impl Sink<Part> for Parts {
-    fn value(&mut self, part: Part, value: Value<'_>) {
-        match part {
-            Part::Choices => self.choices = value == Value::Array,
-            Part::Choice => self.choice = true,
-            Part::Usage => self.usage = value == Value::Object,
+impl Sink for Parts {
+    fn value(&mut self, field: Field, value: Value<'_>) {
+        match field {
+            Field::Choices => self.choices = value == Value::Array,
+            Field::Choice => self.choice = true,
+            Field::UsageObject => self.usage = value == Value::Object,
+            _ => {}
         }
     }
 }

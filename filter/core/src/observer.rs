@@ -6,7 +6,7 @@
 use crate::answer::{Answer, Generated};
 use crate::decode::{DecodeError, Decoder};
 use crate::degraded::{Degraded, DegradedSet, UsageMissing};
-use crate::dialect::{self, Ask, Dialect};
+use crate::dialect::{self, Dialect, Field};
 use crate::ending::{Ending, Progress, Verdict, judge};
 use crate::endpoint::{Api, Endpoint};
 use crate::http::{Media, RequestHead, ResponseHead, is_identity};
@@ -49,20 +49,22 @@ struct Request {
     certain: bool,
 }
 
-impl Sink<Ask> for Request {
-    fn value(&mut self, field: Ask, value: Value<'_>) {
+impl Sink for Request {
+    fn value(&mut self, field: Field, value: Value<'_>) {
         match (field, value) {
-            (Ask::Model, Value::Text { start, len }) if len > 0 => self.model = Some(start.into()),
-            (Ask::Stream, Value::Flag(stream)) => self.stream = stream,
-            (Ask::Inputs, Value::Text { .. }) => self.certain = true,
-            (Ask::Model | Ask::Stream | Ask::Inputs, _) => {}
+            (Field::Model, Value::Text { start, len }) if len > 0 => {
+                self.model = Some(start.into())
+            }
+            (Field::Stream, Value::Flag(stream)) => self.stream = stream,
+            (Field::Inputs, Value::Text { .. }) => self.certain = true,
+            _ => {}
         }
     }
 }
 
 /// The body that is being read now.
 enum Wire {
-    Request(Scanner<Ask>),
+    Request(Scanner),
     Response(Box<Body>),
     /// Nothing that is understood, or nothing any more.
     Ignored,

@@ -94,7 +94,7 @@ impl Sse {
     }
 
     /// Reads the next piece of the stream.
-    pub(crate) fn push(&mut self, piece: &[u8], events: &mut impl Events) {
+    pub(crate) fn push(&mut self, piece: &[u8], events: &mut dyn Events) {
         let mut rest = piece;
         if std::mem::take(&mut self.after_cr) {
             match rest.split_first() {
@@ -123,12 +123,12 @@ impl Sse {
     }
 
     /// Dispatches an event that the end of the stream cut off.
-    pub(crate) fn finish(&mut self, events: &mut impl Events) {
+    pub(crate) fn finish(&mut self, events: &mut dyn Events) {
         self.end_line(events);
         self.dispatch(events);
     }
 
-    fn line_part(&mut self, part: &[u8], events: &mut impl Events) {
+    fn line_part(&mut self, part: &[u8], events: &mut dyn Events) {
         let mut part = part;
         if self.line == Line::Name {
             let Some(colon) = memchr::memchr(b':', part) else {
@@ -154,7 +154,7 @@ impl Sse {
         }
     }
 
-    fn begin_value(&mut self, events: &mut impl Events) {
+    fn begin_value(&mut self, events: &mut dyn Events) {
         let field = match self.name.take() {
             Some((bytes, len)) => {
                 let name = bytes.get(..len).unwrap_or_default();
@@ -177,7 +177,7 @@ impl Sse {
         self.line = Line::Space(field);
     }
 
-    fn end_line(&mut self, events: &mut impl Events) {
+    fn end_line(&mut self, events: &mut dyn Events) {
         match self.line {
             // A line without a colon is a field name; an empty one ends the event.
             Line::Name if self.name.len == 0 => self.dispatch(events),
@@ -192,7 +192,7 @@ impl Sse {
         self.first_line = false;
     }
 
-    fn dispatch(&mut self, events: &mut impl Events) {
+    fn dispatch(&mut self, events: &mut dyn Events) {
         let event = std::mem::take(&mut self.event);
         if std::mem::take(&mut self.has_data) {
             events.dispatch(&event);

@@ -122,6 +122,7 @@ pub(crate) fn remove_header(map: Map, name: &str) {
 }
 
 /// The value of a header. The maps can be read in their own callback only.
+#[inline(never)]
 pub(crate) fn header(map: Map, name: &str) -> Option<Vec<u8>> {
     let (name, name_len) = (name.as_ptr(), name.len());
     // SAFETY: `name` is readable for `name_len` bytes, the others are valid for writes.

@@ -5,10 +5,11 @@ use anyhow::{Context as _, Result};
 use wasm_encoder::{Module, NameMap, NameSection, RawSection};
 use wasmparser::{KnownCustom, Name, Parser, Payload};
 
-/// Longest name that is kept; generic code of the standard library has names of hundreds of bytes.
+/// Longest name that is kept.
 const MAX_BYTES: usize = 64;
 
-/// The module with the functions' names made readable, and without its other custom sections.
+/// The module with the names of our own functions made readable, and without its other custom sections.
+/// Functions of the standard library keep a number: they are most of the names and say little.
 pub(super) fn readable(module: &[u8]) -> Result<Vec<u8>> {
     let mut tidy = Module::new();
     for payload in Parser::new(0).parse_all(module) {
@@ -34,7 +35,10 @@ fn name_section(names: wasmparser::NameSectionReader<'_>) -> Result<NameSection>
         if let Name::Function(map) = subsection? {
             for naming in map {
                 let naming = naming?;
-                functions.append(naming.index, &short(naming.name));
+                let name = short(naming.name);
+                if name.starts_with("gaugeway") || !name.contains("::") {
+                    functions.append(naming.index, &name);
+                }
             }
         }
     }

@@ -1,4 +1,5 @@
 use super::{BOMB_BYTES, DecodeError, Decoder, MAX_WINDOW};
+use brotli::CompressorWriter;
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use proptest::collection::vec;
@@ -7,7 +8,7 @@ use std::io::Write;
 
 /// What every coding must give back: events that repeat themselves, some of them not ASCII.
 fn events() -> Vec<Vec<u8>> {
-    (0..24)
+    (0..12)
         .map(|n| {
             let text = ["Hel", "lo", " w\u{f6}rld", "\u{1f600}", "!"][n % 5];
             let choice =
@@ -38,121 +39,61 @@ struct Encoder {
     flushing: fn(&[Vec<u8>]) -> Vec<Vec<u8>>,
 }
 
-/// Writes pieces through an encoder that appends to a `Vec`, and says what each flush gave.
+/// Writes pieces through an encoder, and says what each flush gave, and then the end.
 macro_rules! flushed {
-    ($encoder:expr, $inner:ident, $pieces:expr, $finish:ident) => {{
+    ($pieces:expr, $encoder:expr, $($finish:tt)*) => {{
         let mut encoder = $encoder;
         let mut seen = 0;
         let mut out = Vec::new();
         for piece in $pieces {
             encoder.write_all(piece).unwrap();
             encoder.flush().unwrap();
-            out.push(encoder.$inner()[seen..].to_vec());
-            seen = encoder.$inner().len();
+            out.push(encoder.get_ref()[seen..].to_vec());
+            seen = encoder.get_ref().len();
         }
-        out.push(encoder.$finish()[seen..].to_vec());
+        out.push(encoder.$($finish)*[seen..].to_vec());
         out
     }};
 }
 
-macro_rules! zstd_at {
-    ($level:expr) => {
-        |pieces| {
-            let encoder = zstd::Encoder::new(Vec::new(), $level).unwrap();
-            let finish = |encoder: zstd::Encoder<'static, Vec<u8>>| encoder.finish().unwrap();
-            flush_zstd(encoder, pieces, finish)
-        }
-    };
+fn gzip(pieces: &[Vec<u8>], level: Compression) -> Vec<Vec<u8>> {
+    flushed!(pieces, GzEncoder::new(Vec::new(), level), finish().unwrap())
 }
 
-fn flush_zstd(
-    mut encoder: zstd::Encoder<'static, Vec<u8>>,
-    pieces: &[Vec<u8>],
-    finish: impl Fn(zstd::Encoder<'static, Vec<u8>>) -> Vec<u8>,
-) -> Vec<Vec<u8>> {
+fn zlib(pieces: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    flushed!(pieces, ZlibEncoder::new(Vec::new(), Compression::best()), finish().unwrap())
+}
+
+fn bare_deflate(pieces: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    flushed!(pieces, DeflateEncoder::new(Vec::new(), Compression::default()), finish().unwrap())
+}
+
+fn brotli(pieces: &[Vec<u8>], quality: u32, window_bits: u32) -> Vec<Vec<u8>> {
+    let encoder = CompressorWriter::new(Vec::new(), 4096, quality, window_bits);
+    flushed!(pieces, encoder, into_inner())
+}
+
+fn zstd(pieces: &[Vec<u8>], level: i32) -> Vec<Vec<u8>> {
+    let mut encoder = zstd::Encoder::new(Vec::new(), level).unwrap();
     encoder.include_checksum(true).unwrap();
-    let mut seen = 0;
-    let mut out = Vec::new();
-    for piece in pieces {
-        encoder.write_all(piece).unwrap();
-        encoder.flush().unwrap();
-        out.push(encoder.get_ref()[seen..].to_vec());
-        seen = encoder.get_ref().len();
-    }
-    out.push(finish(encoder)[seen..].to_vec());
-    out
+    flushed!(pieces, encoder, finish().unwrap())
 }
 
-fn flush_brotli(pieces: &[Vec<u8>], quality: u32, window: u32) -> Vec<Vec<u8>> {
-    let encoder = brotli::CompressorWriter::new(Vec::new(), 4096, quality, window);
-    flushed!(encoder, get_ref, pieces, into_inner)
-}
-
+#[rustfmt::skip]
 const ENCODERS: [Encoder; 12] = [
-    Encoder {
-        name: "gzip",
-        coding: "gzip",
-        flushing: |pieces| {
-            let finish = GzEncoder::new(Vec::new(), Compression::default());
-            flushed!(Finish(finish), get_ref, pieces, finish)
-        },
-    },
-    Encoder {
-        name: "gzip, stored",
-        coding: "x-gzip",
-        flushing: |pieces| {
-            let encoder = GzEncoder::new(Vec::new(), Compression::none());
-            flushed!(Finish(encoder), get_ref, pieces, finish)
-        },
-    },
-    Encoder {
-        name: "deflate, zlib",
-        coding: "deflate",
-        flushing: |pieces| {
-            let encoder = ZlibEncoder::new(Vec::new(), Compression::best());
-            flushed!(Finish(encoder), get_ref, pieces, finish)
-        },
-    },
-    Encoder {
-        name: "deflate, raw",
-        coding: "Deflate",
-        flushing: |pieces| {
-            let encoder = DeflateEncoder::new(Vec::new(), Compression::default());
-            flushed!(Finish(encoder), get_ref, pieces, finish)
-        },
-    },
-    Encoder { name: "br 1", coding: "br", flushing: |pieces| flush_brotli(pieces, 1, 18) },
-    Encoder { name: "br 5", coding: "BR", flushing: |pieces| flush_brotli(pieces, 5, 22) },
-    Encoder { name: "br 11", coding: "br", flushing: |pieces| flush_brotli(pieces, 11, 24) },
-    Encoder { name: "zstd -5", coding: "zstd", flushing: zstd_at!(-5) },
-    Encoder { name: "zstd 1", coding: " zstd ", flushing: zstd_at!(1) },
-    Encoder { name: "zstd 3", coding: "zstd", flushing: zstd_at!(3) },
-    Encoder { name: "zstd 12", coding: "zstd", flushing: zstd_at!(12) },
-    Encoder { name: "zstd 19", coding: "zstd", flushing: zstd_at!(19) },
+    Encoder { name: "gzip", coding: "gzip", flushing: |pieces| gzip(pieces, Compression::default()) },
+    Encoder { name: "gzip, stored", coding: "x-gzip", flushing: |pieces| gzip(pieces, Compression::none()) },
+    Encoder { name: "deflate, zlib", coding: "deflate", flushing: zlib },
+    Encoder { name: "deflate, bare", coding: "Deflate", flushing: bare_deflate },
+    Encoder { name: "br 1", coding: "br", flushing: |pieces| brotli(pieces, 1, 18) },
+    Encoder { name: "br 5", coding: "BR", flushing: |pieces| brotli(pieces, 5, 22) },
+    Encoder { name: "br 11", coding: "br", flushing: |pieces| brotli(pieces, 11, 24) },
+    Encoder { name: "zstd -5", coding: "zstd", flushing: |pieces| zstd(pieces, -5) },
+    Encoder { name: "zstd 1", coding: " zstd ", flushing: |pieces| zstd(pieces, 1) },
+    Encoder { name: "zstd 3", coding: "zstd", flushing: |pieces| zstd(pieces, 3) },
+    Encoder { name: "zstd 12", coding: "zstd", flushing: |pieces| zstd(pieces, 12) },
+    Encoder { name: "zstd 19", coding: "zstd", flushing: |pieces| zstd(pieces, 19) },
 ];
-
-/// Gives flate2's encoders the names that the others have.
-struct Finish<E>(E);
-
-macro_rules! finish {
-    ($($encoder:ident),*) => {$(
-        impl Finish<$encoder<Vec<u8>>> {
-            fn get_ref(&self) -> &Vec<u8> {
-                self.0.get_ref()
-            }
-            fn finish(self) -> Vec<u8> {
-                self.0.finish().unwrap()
-            }
-            fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-                self.0.write_all(bytes)
-            }
-            fn flush(&mut self) -> std::io::Result<()> {
-                self.0.flush()
-            }
-        }
-    )*};
-}
-finish!(GzEncoder, ZlibEncoder, DeflateEncoder);
 
 impl Encoder {
     fn whole(&self, body: &[u8]) -> Vec<u8> {
@@ -223,11 +164,10 @@ fn every_encoder_is_understood() {
             let (out, result) = decode(encoder.coding, [encoded.as_slice()]);
             assert_eq!(result, Ok(()), "{}, body {n}", encoder.name);
             assert!(out == *body, "{}, body {n}", encoder.name);
-            for size in [1, 1000] {
-                let (out, result) = decode(encoder.coding, encoded.chunks(size));
-                assert_eq!(result, Ok(()), "{}, body {n} by {size}", encoder.name);
-                assert!(out == *body, "{}, body {n} by {size}", encoder.name);
-            }
+            let size = if encoded.len() < 10_000 { 1 } else { 997 };
+            let (out, result) = decode(encoder.coding, encoded.chunks(size));
+            assert_eq!(result, Ok(()), "{}, body {n} by {size}", encoder.name);
+            assert!(out == *body, "{}, body {n} by {size}", encoder.name);
         }
     }
 }
@@ -372,10 +312,7 @@ fn an_error_stays() {
 fn windows_are_limited_where_they_are_kept() {
     let long = [&noise(MAX_WINDOW + 100_000)[..], b"end"].concat();
     // Announced: 16 MiB, which `br` may, and `zstd` not.
-    let wide = |limit: usize| {
-        let body = brotli::CompressorWriter::new(Vec::new(), 1 << 16, 1, 24);
-        flushed!(body, get_ref, &[long[..limit].to_vec()], into_inner).concat()
-    };
+    let wide = |limit: usize| brotli(&[long[..limit].to_vec()], 1, 24).concat();
     check_whole("br", &wide(100_000), &long[..100_000], Ok(()));
     let (out, result) = decode("br", wide(long.len()).chunks(1 << 16));
     assert_eq!(result, Err(DecodeError::TooLarge));
@@ -458,7 +395,7 @@ fn bodies() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn any_body_cut_anywhere(

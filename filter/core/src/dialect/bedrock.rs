@@ -8,7 +8,7 @@ use crate::json::{Node, each, leaf, object};
 use crate::usage::Count;
 
 /// The payload of a frame, or a whole answer.
-pub(super) static CONVERSE: Node<Field> = object(&[
+pub(super) static CONVERSE: Node = object(&[
     ("start", START),
     ("delta", DELTA),
     ("stopReason", FINISH),
@@ -17,17 +17,17 @@ pub(super) static CONVERSE: Node<Field> = object(&[
     ("message", MESSAGE),
 ]);
 
-const START: Node<Field> = object(&[("toolUse", object(&[("name", OUTPUT)]))]);
-const DELTA: Node<Field> = object(&[
+const START: Node = object(&[("toolUse", object(&[("name", OUTPUT)]))]);
+const DELTA: Node = object(&[
     ("text", OUTPUT),
     ("toolUse", object(&[("input", OUTPUT)])),
     ("reasoningContent", object(&[("text", REASONING), ("redactedContent", REASONING)])),
 ]);
-const OUTPUT_MESSAGE: Node<Field> =
+const OUTPUT_MESSAGE: Node =
     object(&[("message", object(&[("content", each(&object(&[("text", OUTPUT)])))]))]);
 
 /// Newer answers write each cache count twice, under two names.
-const USAGE: Node<Field> = object(&[
+const USAGE: Node = object(&[
     ("inputTokens", count(Count::Input)),
     ("outputTokens", count(Count::Output)),
     ("cacheReadInputTokens", count(Count::CacheRead)),
@@ -37,7 +37,7 @@ const USAGE: Node<Field> = object(&[
 ]);
 
 /// What AWS measured. The model's own count is what it bills.
-const METRICS: Node<Field> = object(&[
+const METRICS: Node = object(&[
     ("inputTokenCount", leaf(Field::Fallback(Count::Input))),
     ("outputTokenCount", leaf(Field::Fallback(Count::Output))),
     ("cacheReadInputTokenCount", leaf(Field::Fallback(Count::CacheRead))),
@@ -46,7 +46,7 @@ const METRICS: Node<Field> = object(&[
 
 /// The model's own JSON: Anthropic, Nova (Converse events with their names), Llama, Titan, Mistral,
 /// Cohere and imported OpenAI-like models. Their names do not collide.
-pub(super) static INVOKE: Node<Field> = object(&[
+pub(super) static INVOKE: Node = object(&[
     ("type", KIND),
     ("model", MODEL),
     (
@@ -95,7 +95,7 @@ pub(super) static INVOKE: Node<Field> = object(&[
     ("amazon-bedrock-guardrailAction", leaf(Field::Blocked).text(8)),
 ]);
 
-const INVOKE_USAGE: Node<Field> = object(&[
+const INVOKE_USAGE: Node = object(&[
     ("input_tokens", count(Count::Input)),
     ("output_tokens", count(Count::Output)),
     ("cache_read_input_tokens", count(Count::CacheRead)),
@@ -108,12 +108,5 @@ const INVOKE_USAGE: Node<Field> = object(&[
     ("completion_tokens", count(Count::Output)),
 ]);
 
-/// The meaning of a value in the envelope that InvokeModel puts around each piece.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Envelope {
-    /// The model's JSON in Base64.
-    Bytes,
-}
-
-/// `{"bytes":"…","p":"…"}`.
-pub(crate) static ENVELOPE: Node<Envelope> = object(&[("bytes", leaf(Envelope::Bytes).poured())]);
+/// What InvokeModel puts around each piece of the model's JSON: `{"bytes":"…","p":"…"}`.
+pub(crate) static ENVELOPE: Node = object(&[("bytes", leaf(Field::EnvelopeBytes).poured())]);

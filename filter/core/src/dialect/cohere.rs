@@ -9,7 +9,7 @@ use super::openai::{
 use crate::json::{Node, each, leaf, object};
 use crate::usage::Count;
 
-pub(super) static EVENT: Node<Field> = object(&[
+pub(super) static EVENT: Node = object(&[
     ("type", KIND),
     (
         "delta",
@@ -30,13 +30,13 @@ pub(super) static EVENT: Node<Field> = object(&[
 ]);
 
 /// In a stream `content` and `tool_calls` are objects.
-const DELTA: Node<Field> = object(&[
+const DELTA: Node = object(&[
     ("content", object(&[("text", OUTPUT), ("thinking", REASONING)])),
     ("tool_plan", OUTPUT),
     ("tool_calls", object(&[("function", FUNCTION)])),
 ]);
 
-pub(super) static ANSWER: Node<Field> = object(&[
+pub(super) static ANSWER: Node = object(&[
     ("finish_reason", FINISH),
     ("text", OUTPUT),
     ("usage", ANSWER_USAGE),
@@ -53,17 +53,17 @@ pub(super) static ANSWER: Node<Field> = object(&[
 
 /// What the model saw, and what is billed, which is less: the latter stands in where the former is
 /// missing (embeddings).
-const USAGE: Node<Field> = object(&[
+const USAGE: Node = object(&[
     ("billed_units", TOKENS),
     ("tokens", TOKENS),
     ("cached_tokens", count(Count::CacheRead)),
 ]);
-const TOKENS: Node<Field> = object(&[
+const TOKENS: Node = object(&[
     ("input_tokens", leaf(Field::Largest(Count::Input))),
     ("output_tokens", leaf(Field::Largest(Count::Output))),
 ]);
 
-const ANSWER_USAGE: Node<Field> = object(&[
+const ANSWER_USAGE: Node = object(&[
     ("billed_units", TOKENS),
     ("tokens", TOKENS),
     ("cached_tokens", count(Count::CacheRead)),

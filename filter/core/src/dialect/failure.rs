@@ -5,11 +5,11 @@ use super::Field;
 use crate::error::{MAX_MESSAGE, MAX_NAME};
 use crate::json::{Node, each, leaf, object};
 
-pub(super) const NAME: Node<Field> = leaf(Field::ErrorName).text(MAX_NAME);
-pub(super) const MESSAGE: Node<Field> = leaf(Field::ErrorMessage).text(MAX_MESSAGE);
+pub(super) const NAME: Node = leaf(Field::ErrorName).text(MAX_NAME);
+pub(super) const MESSAGE: Node = leaf(Field::ErrorMessage).text(MAX_MESSAGE);
 
 /// The value of `error`: an object, or words. Google nests more precise names in `details`.
-pub(super) const ERROR: Node<Field> = object(&[
+pub(super) const ERROR: Node = object(&[
     ("message", MESSAGE),
     ("detail", MESSAGE),
     ("type", NAME),
@@ -25,9 +25,9 @@ pub(super) const ERROR: Node<Field> = object(&[
 .text(MAX_MESSAGE);
 
 /// A whole body: nested or flat, or a list of one (Gemini).
-pub(super) static BODY: Node<Field> = OBJECT.or_each(&OBJECT);
+pub(super) static BODY: Node = OBJECT.or_each(&OBJECT);
 
-const OBJECT: Node<Field> = object(&[
+const OBJECT: Node = object(&[
     ("error", ERROR),
     ("errors", each(&ERROR)),
     ("message", MESSAGE),

@@ -6,7 +6,7 @@ use super::openai::{FINISH, OUTPUT, count};
 use crate::json::{Node, each, leaf, object};
 use crate::usage::Count;
 
-pub(super) static EVENT: Node<Field> = object(&[
+pub(super) static EVENT: Node = object(&[
     (
         "candidates",
         each(&object(&[("content", object(&[("parts", each(&PART))])), ("finishReason", FINISH)])),
@@ -19,7 +19,7 @@ pub(super) static EVENT: Node<Field> = object(&[
 ]);
 
 /// What a tool returned (`codeExecutionResult`) and signatures are not generated.
-const PART: Node<Field> = object(&[
+const PART: Node = object(&[
     ("text", leaf(Field::PartText)),
     ("thought", leaf(Field::PartThought)),
     (
@@ -31,7 +31,7 @@ const PART: Node<Field> = object(&[
 ])
 .is(Field::Part);
 
-const USAGE: Node<Field> = object(&[
+const USAGE: Node = object(&[
     ("promptTokenCount", count(Count::Input)),
     ("candidatesTokenCount", count(Count::Output)),
     ("totalTokenCount", count(Count::Total)),
@@ -39,5 +39,4 @@ const USAGE: Node<Field> = object(&[
     ("cachedContentTokenCount", count(Count::CacheRead)),
     ("toolUsePromptTokenCount", count(Count::ToolInput)),
 ]);
-const STATISTICS: Node<Field> =
-    object(&[("statistics", object(&[("token_count", count(Count::Input))]))]);
+const STATISTICS: Node = object(&[("statistics", object(&[("token_count", count(Count::Input))]))]);

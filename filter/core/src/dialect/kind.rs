@@ -22,68 +22,86 @@ pub(crate) enum Kind {
     Error,
 }
 
+/// Event types that mean something, over all APIs: their names do not collide.
+const KINDS: &[(&str, Kind)] = &[
+    ("error", Kind::Error),
+    ("response.failed", Kind::Error),
+    ("message_stop", Kind::Last),
+    ("message-end", Kind::Last),
+    ("stream-end", Kind::Last),
+    ("response.completed", Kind::Last),
+    ("response.incomplete", Kind::Last),
+    ("transcript.text.done", Kind::Last),
+    ("speech.audio.done", Kind::Last),
+    ("image_generation.completed", Kind::Last),
+    ("image_edit.completed", Kind::Last),
+    ("response.output_item.added", Kind::ItemBegins),
+    ("response.function_call_arguments.done", Kind::WholeItem),
+    ("response.custom_tool_call_input.done", Kind::WholeItem),
+    ("response.mcp_call_arguments.done", Kind::WholeItem),
+];
+
 impl Kind {
-    /// The kind that a type's name says, over all APIs: their names do not collide.
+    /// The kind that a type's name says.
     pub(crate) fn of(name: &[u8]) -> Self {
-        match name {
-            b"error" | b"response.failed" => Self::Error,
-            b"message_stop"
-            | b"message-end"
-            | b"stream-end"
-            | b"response.completed"
-            | b"response.incomplete"
-            | b"transcript.text.done"
-            | b"speech.audio.done"
-            | b"image_generation.completed"
-            | b"image_edit.completed" => Self::Last,
-            b"response.output_item.added" => Self::ItemBegins,
-            b"response.function_call_arguments.done"
-            | b"response.custom_tool_call_input.done"
-            | b"response.mcp_call_arguments.done" => Self::WholeItem,
-            _ if name.ends_with(b".delta") => {
-                if name.starts_with(b"response.reasoning") {
-                    Self::ReasoningDelta
-                } else {
-                    Self::Delta
-                }
-            }
-            _ => Self::Plain,
+        if name.ends_with(b".delta") {
+            let reasoning = name.starts_with(b"response.reasoning");
+            return if reasoning { Self::ReasoningDelta } else { Self::Delta };
         }
+        find(KINDS, name).unwrap_or_default()
     }
 }
 
+fn find<T: Copy>(table: &[(&str, T)], name: &[u8]) -> Option<T> {
+    table.iter().find(|(known, _)| known.as_bytes() == name).map(|(_, meaning)| *meaning)
+}
+
+/// What servers write, in lower case. `None` says that there is no end yet.
+const REASONS: &[(&str, Option<FinishReason>)] = &[
+    ("", None),
+    ("null", None),
+    ("none", None),
+    ("not_finished", None),
+    ("in_progress", None),
+    ("queued", None),
+    ("incomplete", None),
+    ("failed", None),
+    ("finish_reason_unspecified", None),
+    ("stop", Some(FinishReason::Stop)),
+    ("end_turn", Some(FinishReason::Stop)),
+    ("stop_sequence", Some(FinishReason::Stop)),
+    ("complete", Some(FinishReason::Stop)),
+    ("completed", Some(FinishReason::Stop)),
+    ("eos", Some(FinishReason::Stop)),
+    ("eos_token", Some(FinishReason::Stop)),
+    ("done", Some(FinishReason::Stop)),
+    ("pause_turn", Some(FinishReason::Stop)),
+    ("finish", Some(FinishReason::Stop)),
+    ("length", Some(FinishReason::Length)),
+    ("max_tokens", Some(FinishReason::Length)),
+    ("model_length", Some(FinishReason::Length)),
+    ("max_output_tokens", Some(FinishReason::Length)),
+    ("tool_calls", Some(FinishReason::ToolCalls)),
+    ("tool_use", Some(FinishReason::ToolCalls)),
+    ("tool_call", Some(FinishReason::ToolCalls)),
+    ("function_call", Some(FinishReason::ToolCalls)),
+    ("content_filter", Some(FinishReason::ContentFilter)),
+    ("content_filtered", Some(FinishReason::ContentFilter)),
+    ("safety", Some(FinishReason::ContentFilter)),
+    ("recitation", Some(FinishReason::ContentFilter)),
+    ("prohibited_content", Some(FinishReason::ContentFilter)),
+    ("blocklist", Some(FinishReason::ContentFilter)),
+    ("spii", Some(FinishReason::ContentFilter)),
+    ("image_safety", Some(FinishReason::ContentFilter)),
+    ("model_armor", Some(FinishReason::ContentFilter)),
+    ("guardrail_intervened", Some(FinishReason::ContentFilter)),
+    ("refusal", Some(FinishReason::ContentFilter)),
+    ("sensitive", Some(FinishReason::ContentFilter)),
+];
+
 /// The normalised form of what servers write; `None` for what says that there is no end yet.
 pub(crate) fn finish_reason(raw: &[u8]) -> Option<FinishReason> {
-    let lower = raw.to_ascii_lowercase();
-    Some(match lower.as_slice() {
-        b""
-        | b"null"
-        | b"not_finished"
-        | b"none"
-        | b"in_progress"
-        | b"queued"
-        | b"incomplete"
-        | b"failed"
-        | b"finish_reason_unspecified" => return None,
-        b"stop" | b"end_turn" | b"stop_sequence" | b"complete" | b"completed" | b"eos"
-        | b"eos_token" | b"done" | b"pause_turn" | b"finish" => FinishReason::Stop,
-        b"length" | b"max_tokens" | b"model_length" | b"max_output_tokens" => FinishReason::Length,
-        b"tool_calls" | b"tool_use" | b"tool_call" | b"function_call" => FinishReason::ToolCalls,
-        b"content_filter"
-        | b"content_filtered"
-        | b"safety"
-        | b"recitation"
-        | b"prohibited_content"
-        | b"blocklist"
-        | b"spii"
-        | b"image_safety"
-        | b"model_armor"
-        | b"guardrail_intervened"
-        | b"intervened"
-        | b"refusal"
-        | b"sensitive" => FinishReason::ContentFilter,
-        _ => FinishReason::Other,
-    })
+    find(REASONS, &raw.to_ascii_lowercase()).unwrap_or(Some(FinishReason::Other))
 }
 
 /// Vertex writes enums as numbers when it is asked to (`FinishReason` of

@@ -7,7 +7,7 @@ use crate::json::{Node, each, leaf, object};
 use crate::usage::Count;
 
 /// Ollama's chat, generate and embed: lines of a stream and whole answers alike.
-pub(super) static OLLAMA: Node<Field> = object(&[
+pub(super) static OLLAMA: Node = object(&[
     ("model", MODEL),
     (
         "message",
@@ -27,31 +27,31 @@ pub(super) static OLLAMA: Node<Field> = object(&[
 ]);
 
 /// TGI's frames. A special token has text, and is no text for the user.
-pub(super) static TGI_EVENT: Node<Field> = object(&[
+pub(super) static TGI_EVENT: Node = object(&[
     ("token", object(&[("text", OUTPUT)])),
     ("details", TGI_DETAILS),
     ("error", ERROR),
     ("error_type", NAME),
 ]);
-pub(super) static TGI_ANSWER: Node<Field> = TGI.or_each(&TGI);
-const TGI: Node<Field> = object(&[
+pub(super) static TGI_ANSWER: Node = TGI.or_each(&TGI);
+const TGI: Node = object(&[
     ("generated_text", OUTPUT),
     ("details", TGI_DETAILS),
     ("error", ERROR),
     ("error_type", NAME),
 ]);
-const TGI_DETAILS: Node<Field> = object(&[
+const TGI_DETAILS: Node = object(&[
     ("finish_reason", FINISH),
     ("generated_tokens", count(Count::Output)),
     ("input_length", count(Count::Input)),
 ]);
 
 /// Triton's generate extension; no usage, no finish.
-pub(super) static TRITON: Node<Field> =
+pub(super) static TRITON: Node =
     object(&[("model_name", MODEL), ("text_output", OUTPUT), ("error", ERROR)]);
 
 /// watsonx counts the input in the first event and says 0 from then on.
-pub(super) static WATSONX: Node<Field> = object(&[
+pub(super) static WATSONX: Node = object(&[
     ("model_id", MODEL),
     (
         "results",

@@ -11,7 +11,7 @@ mod local;
 mod openai;
 mod responses;
 
-pub(crate) use bedrock::{ENVELOPE, Envelope};
+pub(crate) use bedrock::ENVELOPE;
 pub(crate) use kind::{Kind, finish_code, finish_reason};
 
 use crate::endpoint::Api;
@@ -23,7 +23,7 @@ use crate::usage::{Accounting, Count};
 #[expect(clippy::cast_possible_truncation, reason = "96")]
 const MODEL_BYTES: u16 = MAX_VALUE_BYTES as u16;
 
-/// The meaning of a wanted value in a response.
+/// The meaning of a wanted value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Field {
     /// The model that answered.
@@ -66,33 +66,36 @@ pub(crate) enum Field {
     ErrorMessage,
     /// The document is of OpenAI's chat API, whatever the path said.
     OpenAiChat,
-}
-
-/// The meaning of a wanted value in a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ask {
-    /// The model that is asked.
-    Model,
-    /// Whether a stream is wanted.
+    /// In a request: whether a stream is wanted.
     Stream,
-    /// TGI's prompt, which proves that the request is TGI's.
+    /// In a request: options of the stream.
+    StreamOptions,
+    /// In a request: TGI's prompt, which proves that the request is TGI's.
     Inputs,
+    /// In InvokeModel's envelope: the model's JSON in Base64.
+    EnvelopeBytes,
+    /// The list of choices.
+    Choices,
+    /// One of the choices.
+    Choice,
+    /// The object of token counts.
+    UsageObject,
 }
 
 /// How the responses of an API are read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dialect {
     /// One event of a stream.
-    pub(crate) event: &'static Node<Field>,
+    pub(crate) event: &'static Node,
     /// An answer in one piece.
-    pub(crate) answer: &'static Node<Field>,
+    pub(crate) answer: &'static Node,
     pub(crate) accounting: Accounting,
     /// Whether a stream can be complete without having said so.
     pub(crate) ends_silently: bool,
 }
 
 impl Dialect {
-    const fn new(event: &'static Node<Field>, answer: &'static Node<Field>) -> Self {
+    const fn new(event: &'static Node, answer: &'static Node) -> Self {
         Self { event, answer, accounting: Accounting::Inclusive, ends_silently: false }
     }
 
@@ -132,12 +135,12 @@ impl Dialect {
 }
 
 /// The shape of a request.
-pub(crate) fn request() -> &'static Node<Ask> {
+pub(crate) fn request() -> &'static Node {
     &openai::REQUEST
 }
 
 /// The shape of a body that comes with a status of 400 or more, whoever wrote it.
-pub(crate) fn failure() -> &'static Node<Field> {
+pub(crate) fn failure() -> &'static Node {
     &failure::BODY
 }
 

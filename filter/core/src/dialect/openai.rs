@@ -2,22 +2,23 @@
 //! SGLang, llama.cpp, Ollama, and hosted APIs.
 
 use super::failure::{ERROR, MESSAGE as ERROR_MESSAGE, NAME};
-use super::{Ask, Field, MODEL_BYTES};
+use super::{Field, MODEL_BYTES};
 use crate::error::MAX_NAME;
 use crate::json::{Node, each, leaf, object};
 use crate::usage::Count;
 
 /// Every API that has them calls the model and the stream by these names.
-pub(super) static REQUEST: Node<Ask> = object(&[
-    ("model", leaf(Ask::Model).text(MODEL_BYTES)),
-    ("model_id", leaf(Ask::Model).text(MODEL_BYTES)),
-    ("stream", leaf(Ask::Stream)),
-    ("inputs", leaf(Ask::Inputs)),
+pub(super) static REQUEST: Node = object(&[
+    ("model", leaf(Field::Model).text(MODEL_BYTES)),
+    ("model_id", leaf(Field::Model).text(MODEL_BYTES)),
+    ("stream", leaf(Field::Stream)),
+    ("stream_options", leaf(Field::StreamOptions)),
+    ("inputs", leaf(Field::Inputs)),
 ]);
 
 /// A chunk of a stream. Content is in `delta` (chat) or `text` (completions); Perplexity and Writer
 /// repeat all of the answer so far as `message` in every chunk, which is not looked at.
-pub(super) static EVENT: Node<Field> = object(&[
+pub(super) static EVENT: Node = object(&[
     ("model", MODEL),
     ("choices", STREAMED_CHOICES),
     ("usage", USAGE),
@@ -31,7 +32,7 @@ pub(super) static EVENT: Node<Field> = object(&[
     ("value", OUTPUT),
 ]);
 
-pub(super) static ANSWER: Node<Field> = object(&[
+pub(super) static ANSWER: Node = object(&[
     ("model", MODEL),
     ("choices", WHOLE_CHOICES),
     ("usage", USAGE),
@@ -42,20 +43,20 @@ pub(super) static ANSWER: Node<Field> = object(&[
     ("code", NAME),
 ]);
 
-pub(super) const MODEL: Node<Field> = leaf(Field::Model).text(MODEL_BYTES);
-pub(super) const KIND: Node<Field> = leaf(Field::Kind).text(MAX_NAME);
-pub(super) const FINISH: Node<Field> = leaf(Field::Finish).text(MAX_NAME);
-pub(super) const OUTPUT: Node<Field> = leaf(Field::Output);
-pub(super) const REASONING: Node<Field> = leaf(Field::Reasoning);
+pub(super) const MODEL: Node = leaf(Field::Model).text(MODEL_BYTES);
+pub(super) const KIND: Node = leaf(Field::Kind).text(MAX_NAME);
+pub(super) const FINISH: Node = leaf(Field::Finish).text(MAX_NAME);
+pub(super) const OUTPUT: Node = leaf(Field::Output);
+pub(super) const REASONING: Node = leaf(Field::Reasoning);
 
-pub(super) const STREAMED_CHOICES: Node<Field> =
+pub(super) const STREAMED_CHOICES: Node =
     each(&object(&[("delta", MESSAGE), ("text", OUTPUT), ("finish_reason", FINISH)]));
-pub(super) const WHOLE_CHOICES: Node<Field> =
+pub(super) const WHOLE_CHOICES: Node =
     each(&object(&[("message", MESSAGE), ("text", OUTPUT), ("finish_reason", FINISH)]));
 
 /// Reasoning goes by three names (vLLM changed from the first to the second), and Mistral's content
 /// becomes a list with thinking parts in it.
-const MESSAGE: Node<Field> = object(&[
+const MESSAGE: Node = object(&[
     ("content", OUTPUT.or_each(&object(&[("text", OUTPUT), ("thinking", THINKING)]))),
     ("reasoning_content", REASONING),
     ("reasoning", REASONING),
@@ -65,12 +66,12 @@ const MESSAGE: Node<Field> = object(&[
     ("function_call", FUNCTION),
     ("audio", object(&[("data", OUTPUT), ("transcript", OUTPUT)])),
 ]);
-const THINKING: Node<Field> = each(&object(&[("text", REASONING)]));
-pub(super) const FUNCTION: Node<Field> =
+const THINKING: Node = each(&object(&[("text", REASONING)]));
+pub(super) const FUNCTION: Node =
     object(&[("name", OUTPUT), ("arguments", OUTPUT), ("input", OUTPUT)]);
 
 /// SGLang, Together and DeepSeek put details at the top, Writer drops an `s`.
-pub(super) const USAGE: Node<Field> = object(&[
+pub(super) const USAGE: Node = object(&[
     ("prompt_tokens", count(Count::Input)),
     ("completion_tokens", count(Count::Output)),
     ("total_tokens", count(Count::Total)),
@@ -89,12 +90,12 @@ pub(super) const USAGE: Node<Field> = object(&[
     ("cache_creation_input_tokens", count(Count::CacheWrite)),
 ]);
 
-const PROMPT_DETAILS: Node<Field> = object(&[
+const PROMPT_DETAILS: Node = object(&[
     ("cached_tokens", count(Count::CacheRead)),
     ("cache_write_tokens", count(Count::CacheWrite)),
     ("audio_tokens", count(Count::AudioInput)),
 ]);
 
-pub(super) const fn count(count: Count) -> Node<Field> {
+pub(super) const fn count(count: Count) -> Node {
     leaf(Field::Usage(count))
 }

@@ -9,7 +9,7 @@ use super::openai::{FINISH, KIND, MODEL, OUTPUT, WHOLE_CHOICES, count};
 use crate::json::{Node, leaf, object};
 use crate::usage::Count;
 
-pub(super) static EVENT: Node<Field> = object(&[
+pub(super) static EVENT: Node = object(&[
     ("type", KIND),
     ("delta", leaf(Field::Delta)),
     ("arguments", leaf(Field::WholeItem)),
@@ -23,7 +23,7 @@ pub(super) static EVENT: Node<Field> = object(&[
 ]);
 
 /// An answer in one piece. A gateway may answer with a chat completion at this path.
-pub(super) static ANSWER: Node<Field> = object(&[
+pub(super) static ANSWER: Node = object(&[
     ("model", MODEL),
     ("status", FINISH),
     ("incomplete_details", INCOMPLETE),
@@ -33,16 +33,16 @@ pub(super) static ANSWER: Node<Field> = object(&[
     ("type", KIND),
 ]);
 
-const RESPONSE: Node<Field> = object(&[
+const RESPONSE: Node = object(&[
     ("model", MODEL),
     ("status", FINISH),
     ("incomplete_details", INCOMPLETE),
     ("usage", USAGE),
     ("error", ERROR),
 ]);
-const INCOMPLETE: Node<Field> = object(&[("reason", FINISH)]);
+const INCOMPLETE: Node = object(&[("reason", FINISH)]);
 
-const USAGE: Node<Field> = object(&[
+const USAGE: Node = object(&[
     ("input_tokens", count(Count::Input)),
     ("output_tokens", count(Count::Output)),
     ("total_tokens", count(Count::Total)),
@@ -67,14 +67,14 @@ const USAGE: Node<Field> = object(&[
         ]),
     ),
 ]);
-const INPUT_DETAILS: Node<Field> = object(&[
+const INPUT_DETAILS: Node = object(&[
     ("cached_tokens", count(Count::CacheRead)),
     ("cache_write_tokens", count(Count::CacheWrite)),
     ("audio_tokens", count(Count::AudioInput)),
 ]);
 
 /// Audio and images, streamed or not.
-pub(super) static MEDIA: Node<Field> = object(&[
+pub(super) static MEDIA: Node = object(&[
     ("type", KIND),
     ("delta", leaf(Field::Delta)),
     ("audio", OUTPUT),

@@ -1,10 +1,12 @@
 //! The shape of what is wanted from a document, written so that it mirrors the document.
 
+use crate::dialect::Field;
+
 /// A value in a document: whether it is wanted, and which of its children lead to wanted values.
 #[derive(Debug)]
-pub(crate) struct Node<F: 'static> {
+pub(crate) struct Node {
     /// What the value means, when it is wanted.
-    pub(super) field: Option<F>,
+    pub(super) field: Option<Field>,
     /// How many bytes of a string are handed on. 0 means that only its length matters.
     pub(super) capture: u16,
     /// Whether a string is handed on piece by piece, as it comes.
@@ -14,23 +16,23 @@ pub(crate) struct Node<F: 'static> {
 }
 
 /// A wanted value without wanted children.
-pub(crate) const fn leaf<F: Copy>(field: F) -> Node<F> {
+pub(crate) const fn leaf(field: Field) -> Node {
     Node { field: Some(field), capture: 0, pour: false, keys: &[], each: None }
 }
 
 /// An object of which these members lead to wanted values.
-pub(crate) const fn object<F: Copy>(keys: &'static [(&'static str, Node<F>)]) -> Node<F> {
+pub(crate) const fn object(keys: &'static [(&'static str, Node)]) -> Node {
     Node { field: None, capture: 0, pour: false, keys, each: None }
 }
 
 /// An array whose elements all have this shape.
-pub(crate) const fn each<F: Copy>(element: &'static Node<F>) -> Node<F> {
+pub(crate) const fn each(element: &'static Node) -> Node {
     Node { field: None, capture: 0, pour: false, keys: &[], each: Some(element) }
 }
 
-impl<F: Copy> Node<F> {
+impl Node {
     /// Also wants the value itself, whatever its type: `"error"` is a string here, an object there.
-    pub(crate) const fn is(self, field: F) -> Self {
+    pub(crate) const fn is(self, field: Field) -> Self {
         Self { field: Some(field), ..self }
     }
 

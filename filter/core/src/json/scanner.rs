@@ -2,6 +2,7 @@
 
 use super::node::Node;
 use super::text::{self, StringEnd, keep, scalar, string_part};
+use crate::dialect::Field;
 
 /// Containers that a [`Node`] tree may reach into; a test holds every dialect to it.
 pub(crate) const MAX_DEPTH: usize = 12;
@@ -38,24 +39,24 @@ pub(crate) enum Value<'a> {
 }
 
 /// Takes the wanted values, in the order of the document.
-pub(crate) trait Sink<F> {
+pub(crate) trait Sink {
     /// One wanted value.
-    fn value(&mut self, field: F, value: Value<'_>);
+    fn value(&mut self, field: Field, value: Value<'_>);
 
     /// A wanted string begins; so many bytes of the piece follow its opening quote.
-    fn text_begins(&mut self, _field: F, _left: usize) {}
+    fn text_begins(&mut self, _field: Field, _left: usize) {}
 
     /// A piece of a string that is to be poured; the value itself follows when the string ends.
-    fn piece(&mut self, _field: F, _piece: &[u8]) {}
+    fn piece(&mut self, _field: Field, _piece: &[u8]) {}
 }
 
 /// Reads one document after another, each in any number of pieces.
 #[derive(Clone, Debug)]
-pub(crate) struct Scanner<F: 'static> {
-    root: &'static Node<F>,
-    state: State<F>,
+pub(crate) struct Scanner {
+    root: &'static Node,
+    state: State,
     /// Wanted containers that are open, outermost first; `arrays` has a bit for each that is an array.
-    open: [Option<&'static Node<F>>; MAX_DEPTH],
+    open: [Option<&'static Node>; MAX_DEPTH],
     depth: usize,
     arrays: u16,
     /// The unfinished key, string or scalar that earlier pieces ended in.
@@ -63,19 +64,19 @@ pub(crate) struct Scanner<F: 'static> {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum State<F: 'static> {
+enum State {
     /// Before a value that the node is for; `None`: nobody wants it.
-    Value(Option<&'static Node<F>>),
+    Value(Option<&'static Node>),
     /// Inside an object, before a key or the closing brace.
     Key,
     /// Inside a key.
     InKey { escaped: bool },
     /// Between a key and its value.
-    Colon(Option<&'static Node<F>>),
+    Colon(Option<&'static Node>),
     /// Inside a string value.
-    InText { node: Option<&'static Node<F>>, len: usize, escaped: bool },
+    InText { node: Option<&'static Node>, len: usize, escaped: bool },
     /// Inside a number or a literal.
-    InScalar(Option<&'static Node<F>>),
+    InScalar(Option<&'static Node>),
     /// After a value, before a comma or the end of the container.
     After,
     /// Inside a container that nobody wants anything of, `depth` levels deep in it.
@@ -90,8 +91,8 @@ enum State<F: 'static> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Escaped(bool);
 
-impl<F: Copy> Scanner<F> {
-    pub(crate) fn new(root: &'static Node<F>) -> Self {
+impl Scanner {
+    pub(crate) fn new(root: &'static Node) -> Self {
         Self {
             root,
             state: State::Value(Some(root)),
@@ -132,7 +133,7 @@ impl<F: Copy> Scanner<F> {
 
     /// Reads the next piece and returns what is left of it when the document is complete or makes no
     /// sense any more.
-    pub(crate) fn push<'p>(&mut self, piece: &'p [u8], sink: &mut impl Sink<F>) -> &'p [u8] {
+    pub(crate) fn push<'p>(&mut self, piece: &'p [u8], sink: &mut dyn Sink) -> &'p [u8] {
         let mut rest = piece;
         while let Some((&byte, tail)) = rest.split_first() {
             rest = match self.state {
@@ -161,7 +162,7 @@ impl<F: Copy> Scanner<F> {
     }
 
     /// Says that no more pieces come: a number at the very end is complete only now.
-    pub(crate) fn finish(&mut self, sink: &mut impl Sink<F>) {
+    pub(crate) fn finish(&mut self, sink: &mut dyn Sink) {
         if let State::InScalar(node) = self.state {
             self.end_scalar(node, &[], sink);
         }
@@ -170,8 +171,8 @@ impl<F: Copy> Scanner<F> {
     fn value<'p>(
         &mut self,
         rest: &'p [u8],
-        node: Option<&'static Node<F>>,
-        sink: &mut impl Sink<F>,
+        node: Option<&'static Node>,
+        sink: &mut dyn Sink,
     ) -> &'p [u8] {
         let Some((&byte, tail)) = rest.split_first() else { return rest };
         match byte {
@@ -201,7 +202,7 @@ impl<F: Copy> Scanner<F> {
         }
     }
 
-    fn open(&mut self, array: bool, node: Option<&'static Node<F>>, sink: &mut impl Sink<F>) {
+    fn open(&mut self, array: bool, node: Option<&'static Node>, sink: &mut dyn Sink) {
         if let Some(Node { field: Some(field), .. }) = node {
             sink.value(*field, if array { Value::Array } else { Value::Object });
         }
@@ -233,7 +234,7 @@ impl<F: Copy> Scanner<F> {
         self.depth > 0 && self.arrays & (1 << self.depth.saturating_sub(1).min(15)) != 0
     }
 
-    fn container(&self) -> Option<&'static Node<F>> {
+    fn container(&self) -> Option<&'static Node> {
         self.open.get(self.depth.checked_sub(1)?).copied().flatten()
     }
 
@@ -283,10 +284,10 @@ impl<F: Copy> Scanner<F> {
     fn in_text<'p>(
         &mut self,
         rest: &'p [u8],
-        node: Option<&'static Node<F>>,
+        node: Option<&'static Node>,
         len: usize,
         escaped: bool,
-        sink: &mut impl Sink<F>,
+        sink: &mut dyn Sink,
     ) -> &'p [u8] {
         let (inside, end) = string_part(rest, escaped);
         let len = len.saturating_add(inside.len());
@@ -318,8 +319,8 @@ impl<F: Copy> Scanner<F> {
     fn in_scalar<'p>(
         &mut self,
         rest: &'p [u8],
-        node: Option<&'static Node<F>>,
-        sink: &mut impl Sink<F>,
+        node: Option<&'static Node>,
+        sink: &mut dyn Sink,
     ) -> &'p [u8] {
         let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']') || byte.is_ascii_whitespace();
         let Some((inside, tail)) =
@@ -332,12 +333,7 @@ impl<F: Copy> Scanner<F> {
         tail
     }
 
-    fn end_scalar(
-        &mut self,
-        node: Option<&'static Node<F>>,
-        inside: &[u8],
-        sink: &mut impl Sink<F>,
-    ) {
+    fn end_scalar(&mut self, node: Option<&'static Node>, inside: &[u8], sink: &mut dyn Sink) {
         self.closed();
         if let Some(field) = node.and_then(|node| node.field) {
             if self.carry.is_empty() {

@@ -2,7 +2,6 @@
 
 use super::template::{Match, Template};
 use crate::answer::{Answer, Generated};
-use crate::dialect::Field;
 use crate::json::{Node, Scanner};
 
 /// What an event was.
@@ -20,8 +19,8 @@ const LESSONS: u8 = 16;
 /// Reads one document after another.
 #[derive(Debug)]
 pub(crate) struct Document {
-    shape: &'static Node<Field>,
-    scanner: Scanner<Field>,
+    shape: &'static Node,
+    scanner: Scanner,
     /// The first bytes, to know `[DONE]`.
     head: [u8; 6],
     len: usize,
@@ -31,11 +30,11 @@ pub(crate) struct Document {
 
 impl Document {
     /// Reads documents that are alike: the events of a stream.
-    pub(super) fn alike(shape: &'static Node<Field>) -> Self {
+    pub(super) fn alike(shape: &'static Node) -> Self {
         Self { lessons: LESSONS, ..Self::new(shape) }
     }
 
-    pub(super) fn new(shape: &'static Node<Field>) -> Self {
+    pub(super) fn new(shape: &'static Node) -> Self {
         let scanner = Scanner::new(shape);
         Self { shape, scanner, head: [0; 6], len: 0, template: None, lessons: 0 }
     }

@@ -5,7 +5,7 @@ use super::document::{Document, Event};
 use crate::answer::Answer;
 use crate::aws::{AwsFrames, Frames, Headers};
 use crate::base64::Base64;
-use crate::dialect::{ENVELOPE, Envelope, Field};
+use crate::dialect::{ENVELOPE, Field};
 use crate::json::{Node, Scanner, Sink, Value};
 
 /// Reads the frames.
@@ -13,11 +13,11 @@ use crate::json::{Node, Scanner, Sink, Value};
 pub(crate) struct AwsReader {
     frames: AwsFrames,
     document: Document,
-    envelope: Option<(Scanner<Envelope>, Base64)>,
+    envelope: Option<(Scanner, Base64)>,
 }
 
 impl AwsReader {
-    pub(super) fn new(shape: &'static Node<Field>, enveloped: bool) -> Self {
+    pub(super) fn new(shape: &'static Node, enveloped: bool) -> Self {
         Self {
             frames: AwsFrames::new(),
             document: Document::new(shape),
@@ -29,7 +29,7 @@ impl AwsReader {
         &mut self,
         piece: &[u8],
         answer: &mut Answer,
-        on_event: &mut impl FnMut(&mut Answer, Event),
+        on_event: &mut dyn FnMut(&mut Answer, Event),
     ) {
         let Self { frames, document, envelope } = self;
         let was_broken = frames.is_broken();
@@ -40,14 +40,14 @@ impl AwsReader {
     }
 }
 
-struct Payload<'a, F> {
+struct Payload<'a> {
     document: &'a mut Document,
-    envelope: &'a mut Option<(Scanner<Envelope>, Base64)>,
+    envelope: &'a mut Option<(Scanner, Base64)>,
     answer: &'a mut Answer,
-    on_event: &'a mut F,
+    on_event: &'a mut dyn FnMut(&mut Answer, Event),
 }
 
-impl<F: FnMut(&mut Answer, Event)> Frames for Payload<'_, F> {
+impl Frames for Payload<'_> {
     fn payload(&mut self, piece: &[u8]) {
         let Self { document, envelope, answer, .. } = self;
         match envelope {
@@ -85,14 +85,14 @@ struct Unwrap<'a> {
     answer: &'a mut Answer,
 }
 
-impl Sink<Envelope> for Unwrap<'_> {
-    fn value(&mut self, _field: Envelope, _value: Value<'_>) {
+impl Sink for Unwrap<'_> {
+    fn value(&mut self, _field: Field, _value: Value<'_>) {
         self.base64.finish(|bytes| {
             self.document.push(bytes, self.answer);
         });
     }
 
-    fn piece(&mut self, _field: Envelope, piece: &[u8]) {
+    fn piece(&mut self, _field: Field, piece: &[u8]) {
         self.base64.push(piece, |bytes| {
             self.document.push(bytes, self.answer);
         });

@@ -97,7 +97,7 @@ impl Reader {
         &mut self,
         piece: &[u8],
         answer: &mut Answer,
-        on_event: &mut impl FnMut(&mut Answer, Event),
+        on_event: &mut dyn FnMut(&mut Answer, Event),
     ) {
         let mut piece = piece;
         if let Self::Undecided(hint) = self {
@@ -123,7 +123,7 @@ impl Reader {
     pub(crate) fn finish(
         &mut self,
         answer: &mut Answer,
-        on_event: &mut impl FnMut(&mut Answer, Event),
+        on_event: &mut dyn FnMut(&mut Answer, Event),
     ) {
         match self {
             Self::Undecided(_) | Self::Opaque | Self::Aws(_) => {}
@@ -143,13 +143,13 @@ impl Reader {
     }
 }
 
-struct EventSink<'a, F> {
+struct EventSink<'a> {
     document: &'a mut Document,
     answer: &'a mut Answer,
-    on_event: &'a mut F,
+    on_event: &'a mut dyn FnMut(&mut Answer, Event),
 }
 
-impl<F: FnMut(&mut Answer, Event)> Events for EventSink<'_, F> {
+impl Events for EventSink<'_> {
     fn data(&mut self, piece: &[u8]) {
         self.document.push(piece, self.answer);
     }

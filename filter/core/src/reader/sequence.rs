@@ -2,7 +2,6 @@
 
 use super::document::{Document, Event};
 use crate::answer::Answer;
-use crate::dialect::Field;
 use crate::json::Node;
 
 /// Reads the documents. What stands between them, line feeds or the commas and brackets of an array
@@ -15,7 +14,7 @@ pub(crate) struct Sequence {
 }
 
 impl Sequence {
-    pub(super) fn new(shape: &'static Node<Field>) -> Self {
+    pub(super) fn new(shape: &'static Node) -> Self {
         Self { document: Document::new(shape), inside: false }
     }
 
@@ -23,7 +22,7 @@ impl Sequence {
         &mut self,
         piece: &[u8],
         answer: &mut Answer,
-        on_event: &mut impl FnMut(&mut Answer, Event),
+        on_event: &mut dyn FnMut(&mut Answer, Event),
     ) {
         let mut rest = piece;
         while let Some((&byte, tail)) = rest.split_first() {
@@ -49,7 +48,7 @@ impl Sequence {
     pub(super) fn finish(
         &mut self,
         answer: &mut Answer,
-        on_event: &mut impl FnMut(&mut Answer, Event),
+        on_event: &mut dyn FnMut(&mut Answer, Event),
     ) {
         self.inside = false;
         if let Some(event) = self.document.end(answer) {

@@ -20,7 +20,7 @@ pub(super) struct Template {
     /// Everything behind the text's closing quote.
     behind: Box<[u8]>,
     /// How far the event had been read at the opening quote.
-    scanner: Scanner<Field>,
+    scanner: Scanner,
     event: Event,
     /// What the whole event held.
     whole: Event,
@@ -39,7 +39,7 @@ pub(super) enum Match<'p> {
 impl Template {
     /// The template of an event that came in one piece; `None` when it says more than generated text, so
     /// that another like it must be read as well.
-    pub(super) fn learn(shape: &'static Node<Field>, event: &[u8]) -> Option<Self> {
+    pub(super) fn learn(shape: &'static Node, event: &[u8]) -> Option<Self> {
         let mut probe = Probe::default();
         Scanner::new(shape).push(event, &mut probe);
         let (left, text) = probe.found?;
@@ -67,7 +67,7 @@ impl Template {
     pub(super) fn apply<'p>(
         &self,
         piece: &'p [u8],
-        scanner: &mut Scanner<Field>,
+        scanner: &mut Scanner,
         answer: &mut Answer,
     ) -> Match<'p> {
         let Some((before, rest)) = piece.split_at_checked(self.before.len()) else {
@@ -110,7 +110,7 @@ struct Probe {
     found: Option<(usize, usize)>,
 }
 
-impl Sink<Field> for Probe {
+impl Sink for Probe {
     fn value(&mut self, field: Field, value: Value<'_>) {
         if let (Some((begun, left)), Value::Text { len, .. }, None) =
             (self.begun, value, self.found)

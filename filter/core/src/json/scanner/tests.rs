@@ -2,29 +2,19 @@ use super::*;
 use crate::json::{each, leaf, object};
 use proptest::prelude::*;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Field {
-    Model,
-    Content,
-    Error,
-    Tokens,
-    Stream,
-    Item,
-}
-
-static SHAPE: Node<Field> = object(&[
+static SHAPE: Node = object(&[
     ("model", leaf(Field::Model).text(8)),
     ("stream", leaf(Field::Stream)),
-    ("error", object(&[("code", leaf(Field::Item).text(16))]).is(Field::Error).text(16)),
-    ("usage", object(&[("total", leaf(Field::Tokens))])),
+    ("error", object(&[("code", leaf(Field::ErrorName).text(16))]).is(Field::Error).text(16)),
+    ("usage", object(&[("total", leaf(Field::Inputs))])),
     ("choices", each(&object(&[("delta", object(&[("content", CONTENT)]))]))),
 ]);
-const CONTENT: Node<Field> = leaf(Field::Content).or_each(&leaf(Field::Item));
+const CONTENT: Node = leaf(Field::Output).or_each(&leaf(Field::ErrorName));
 
 #[derive(Default)]
 struct Seen(Vec<String>);
 
-impl Sink<Field> for Seen {
+impl Sink for Seen {
     fn value(&mut self, field: Field, value: Value<'_>) {
         self.0.push(match value {
             Value::Text { start, len } => {
@@ -64,7 +54,7 @@ fn check(document: &str, expected: &[&str]) {
 fn wanted_values_in_any_order_among_unwanted_ones() {
     check(
         r#"{"junk":{"model":"no","a":["]",{"b":"}\""}]},"usage":{"x":1,"total":12},"model":"gpt"}"#,
-        &["Tokens=Count(12)", "Model=gpt/3"],
+        &["Inputs=Count(12)", "Model=gpt/3"],
     );
 }
 
@@ -72,17 +62,17 @@ fn wanted_values_in_any_order_among_unwanted_ones() {
 fn array_elements_and_nested_objects() {
     check(
         r#"{"choices":[{"delta":{"content":"Hé"}},{"delta":{"content":""}},{"delta":{"content":null}}]}"#,
-        &["Content=/3", "Content=/0", "Content=Null"],
+        &["Output=/3", "Output=/0", "Output=Null"],
     );
-    check(r#"{"choices":[{"delta":{"content":["a"]}}]}"#, &["Content=Array", "Item=/1"]);
+    check(r#"{"choices":[{"delta":{"content":["a"]}}]}"#, &["Output=Array", "ErrorName=/1"]);
     check(r#"{"choices":[]}"#, &[]);
 }
 
 #[test]
 fn a_value_may_be_text_here_and_an_object_there() {
     check(r#"{"error":"boom"}"#, &["Error=boom/4"]);
-    check(r#"{"error":{"code":"x"}}"#, &["Error=Object", "Item=x/1"]);
-    check(r#"{"error":{"code":429}}"#, &["Error=Object", "Item=Count(429)"]);
+    check(r#"{"error":{"code":"x"}}"#, &["Error=Object", "ErrorName=x/1"]);
+    check(r#"{"error":{"code":429}}"#, &["Error=Object", "ErrorName=Count(429)"]);
     check(r#"{"error":null}"#, &["Error=Null"]);
 }
 
@@ -99,10 +89,10 @@ fn captures_are_capped_and_lengths_are_not() {
 
 #[test]
 fn scalars() {
-    check(r#"{"usage":{"total":3.0},"stream":true}"#, &["Tokens=Count(3)", "Stream=Flag(true)"]);
+    check(r#"{"usage":{"total":3.0},"stream":true}"#, &["Inputs=Count(3)", "Stream=Flag(true)"]);
     check(
         r#"{"usage":{"total":-1}, "stream" : false }"#,
-        &["Tokens=NoCount", "Stream=Flag(false)"],
+        &["Inputs=NoCount", "Stream=Flag(false)"],
     );
 }
 
