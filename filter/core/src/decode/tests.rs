@@ -152,11 +152,11 @@ fn every_encoder_is_understood() {
         b"x".to_vec(),
         events().concat(),
         vec![b'a'; 300_000],
-        noise(200_000),
-        (0..40_000_u32)
+        noise(140_000),
+        (0..8_000_u32)
             .flat_map(|n| format!("{:x} ", n.wrapping_mul(2_654_435_761)).into_bytes())
             .collect(),
-        [noise(90_000), events().concat(), noise(90_000), noise(90_000)].concat(),
+        [noise(40_000), events().concat(), noise(40_000), noise(1000)].concat(),
     ];
     for encoder in &ENCODERS {
         for (n, body) in bodies.iter().enumerate() {
