@@ -103,7 +103,7 @@ const NONE: &[u64] = &[];
 
 catalogue! {
     Requests: Counter Count Stream true [Outcome Mode] NONE, "gaugeway_requests_total", "Finished LLM requests by outcome.";
-    Errors: Counter Count Stream false [Class Phase] NONE, "gaugeway_errors_total", "Requests with outcome error, by class and phase.";
+    Errors: Counter Count Stream false [Class Phase] NONE, "gaugeway_errors_total", "Errors by class and phase; one of phase after_stream did not spoil the answer.";
     Finishes: Counter Count Stream false [Finish] NONE, "gaugeway_finishes_total", "Why generation ended, as the server said.";
     InputTokens: Counter Tokens Stream true [Source Outcome] NONE, "gaugeway_input_tokens_total", "Input tokens, cached and cache-written ones included.";
     OutputTokens: Counter Tokens Stream true [Source Outcome] NONE, "gaugeway_output_tokens_total", "Output tokens, reasoning included.";
