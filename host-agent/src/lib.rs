@@ -25,6 +25,7 @@ pub mod http;
 pub mod logging;
 pub mod price;
 pub mod render;
+mod series;
 mod server;
 pub mod snapshot;
 pub mod state;

@@ -13,6 +13,7 @@ use crate::envoy::EnvoyStats;
 use crate::gpu::{GpuLog, GpuReading};
 use crate::host::HostStats;
 use crate::price::Price;
+use crate::series::History;
 
 /// Everything that is shown.
 #[derive(Clone, Debug)]
@@ -136,7 +137,10 @@ impl Snapshot {
 
 /// The last snapshot, shared by the collector that writes it and the server that reads it.
 #[derive(Debug)]
-pub struct Latest(Mutex<Shown>);
+pub struct Latest {
+    shown: Mutex<Shown>,
+    history: Mutex<History>,
+}
 
 #[derive(Debug)]
 struct Shown {
@@ -148,11 +152,15 @@ struct Shown {
 impl Latest {
     /// Starts with this one.
     pub fn new(snapshot: Snapshot) -> Self {
-        Self(Mutex::new(Shown { snapshot: Arc::new(snapshot), read: false }))
+        Self {
+            shown: Mutex::new(Shown { snapshot: Arc::new(snapshot), read: false }),
+            history: Mutex::default(),
+        }
     }
 
     /// Replaces the snapshot by one that nobody has scraped yet.
     pub fn publish(&self, snapshot: Snapshot) {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner).record(&snapshot);
         *self.shown() = Shown { snapshot: Arc::new(snapshot), read: false };
     }
 
@@ -168,12 +176,17 @@ impl Latest {
         Arc::clone(&shown.snapshot)
     }
 
+    /// The last hour as JSON.
+    pub fn series(&self) -> String {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner).json()
+    }
+
     /// Whether the snapshot has been scraped.
     pub fn was_read(&self) -> bool {
         self.shown().read
     }
 
     fn shown(&self) -> MutexGuard<'_, Shown> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

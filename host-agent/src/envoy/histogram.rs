@@ -34,6 +34,22 @@ impl Histogram {
         }
     }
 
+    /// What came since an earlier state of the same histogram; `None` when it started over.
+    pub fn since(&self, before: &Self) -> Option<Self> {
+        let was = |bound: &f64| {
+            let place = before.buckets.binary_search_by(|(at, _)| at.total_cmp(bound)).ok();
+            place.and_then(|place| before.buckets.get(place)).map_or(0.0, |(_, count)| *count)
+        };
+        let buckets = self.buckets.iter().map(|(bound, count)| (*bound, count - was(bound)));
+        let grown = Self {
+            buckets: buckets.collect(),
+            sum: self.sum - before.sum,
+            count: self.count - before.count,
+        };
+        let fell = grown.count < 0.0 || grown.buckets.iter().any(|(_, count)| *count < 0.0);
+        (!fell).then_some(grown)
+    }
+
     /// Adds another one up, bucket by bucket; both have the bounds of one catalogue row.
     pub fn merge(&mut self, other: &Self) {
         for (bound, count) in &other.buckets {

@@ -46,4 +46,4 @@ pub fn page(snapshot: &Snapshot) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -56,7 +56,7 @@ fn gpu() -> GpuSample {
     }
 }
 
-fn snapshot() -> Snapshot {
+pub(crate) fn snapshot() -> Snapshot {
     let stats = EnvoyStats::read(ENVOY_PAGE.as_bytes());
     let mut engine = CostEngine::new(CostConfig {
         pools: vec![PoolSpec::whole_host()],

@@ -125,6 +125,7 @@ fn router(latest: Arc<Latest>) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
         .route("/api/v1/summary", get(summary))
+        .route("/api/v1/series", get(series))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .layer(middleware::map_response(harden))
@@ -138,8 +139,15 @@ async fn metrics(State(latest): State<Arc<Latest>>) -> impl IntoResponse {
 }
 
 async fn summary(State(latest): State<Arc<Latest>>) -> impl IntoResponse {
-    let json = summary::json(&latest.get());
-    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], json)
+    json(summary::json(&latest.get()))
+}
+
+async fn series(State(latest): State<Arc<Latest>>) -> impl IntoResponse {
+    json(latest.series())
+}
+
+fn json(text: String) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], text)
 }
 
 async fn ready(State(latest): State<Arc<Latest>>) -> impl IntoResponse {

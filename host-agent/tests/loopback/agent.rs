@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use super::fake_envoy::{Answer, FakeEnvoy, http};
 
-fn config(envoy: Address) -> Config {
+pub(super) fn config(envoy: Address) -> Config {
     Config {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         tick: Duration::from_millis(100),
@@ -40,7 +40,7 @@ fn config(envoy: Address) -> Config {
     }
 }
 
-fn with_price(envoy: Address) -> Config {
+pub(super) fn with_price(envoy: Address) -> Config {
     let price = PriceConfig {
         basis: Basis::Configured(HourlyPrice::from_dollars(3600.0).unwrap()),
         instance: None,
@@ -51,14 +51,14 @@ fn with_price(envoy: Address) -> Config {
     Config { price: Some(price), ..config(envoy) }
 }
 
-struct Running {
-    address: SocketAddr,
+pub(super) struct Running {
+    pub(super) address: SocketAddr,
     stop: oneshot::Sender<()>,
     agent: JoinHandle<()>,
 }
 
 impl Running {
-    async fn start(config: Config) -> Self {
+    pub(super) async fn start(config: Config) -> Self {
         let agent = Agent::start(config).await.unwrap();
         let address = agent.address().unwrap();
         let (stop, stopped) = oneshot::channel();
@@ -66,28 +66,28 @@ impl Running {
         Self { address, stop, agent }
     }
 
-    async fn get(&self, path: &str) -> String {
+    pub(super) async fn get(&self, path: &str) -> String {
         http(self.address, "GET", path).await
     }
 
-    async fn ready(&self) {
+    pub(super) async fn ready(&self) {
         while !self.get("/readyz").await.starts_with("HTTP/1.1 200") {
             tokio::task::yield_now().await;
         }
     }
 
-    async fn stop(self) {
+    pub(super) async fn stop(self) {
         self.stop.send(()).unwrap();
         self.agent.await.unwrap();
     }
 }
 
 #[track_caller]
-fn has(page: &str, line: &str) {
+pub(super) fn has(page: &str, line: &str) {
     assert!(page.lines().any(|l| l == line), "no line\n{line}\nin\n{page}");
 }
 
-fn tokens(output: u64) -> Answer {
+pub(super) fn tokens(output: u64) -> Answer {
     Answer::page(&format!(
         "gaugeway_output_tokens_total{{model=\"m\",api=\"openai_chat\",upstream=\"u\",source=\"reported\",outcome=\"success\"}} {output}\n\
          gaugeway_requests_total{{model=\"m\",api=\"openai_chat\",upstream=\"u\",outcome=\"success\",mode=\"stream\"}} 3\n\
@@ -105,6 +105,7 @@ async fn pages_and_methods() {
         ("HEAD", "/metrics", "200"),
         ("GET", "/healthz", "200"),
         ("GET", "/api/v1/summary", "200"),
+        ("GET", "/api/v1/series", "200"),
         ("POST", "/metrics", "405"),
         ("GET", "/", "404"),
         ("GET", "/metrics/", "404"),

@@ -1,4 +1,4 @@
-//! An Envoy admin listener that answers what a test wants.
+//! An Envoy admin listener, an engine or a metadata service that answers what a test wants.
 
 use std::path::Path;
 
@@ -12,6 +12,8 @@ use tokio::sync::{mpsc, watch};
 pub(super) enum Answer {
     /// Sends these bytes and closes.
     Raw(Vec<u8>),
+    /// Answers 200 with the text whose path and method the request begins with, else 404.
+    ByPath(Vec<(&'static str, String)>),
     /// Sends a body without end.
     Endless,
     /// Keeps the connection and says nothing.
@@ -21,6 +23,13 @@ pub(super) enum Answer {
 impl Answer {
     pub(super) fn page(text: &str) -> Self {
         Self::response("200 OK", text)
+    }
+
+    /// What a request of this head gets.
+    fn to(self, head: &str) -> Self {
+        let Self::ByPath(pages) = self else { return self };
+        let page = pages.into_iter().find(|(path, _)| head.starts_with(path));
+        page.map_or_else(|| Self::response("404 Not Found", ""), |(_, text)| Self::page(&text))
     }
 
     pub(super) fn response(status: &str, body: &str) -> Self {
@@ -101,8 +110,11 @@ impl Stage {
             head.push(byte);
         }
         let answer = self.answer.borrow().clone();
-        let _ = self.requests.send(String::from_utf8(head).unwrap());
+        let head = String::from_utf8(head).unwrap();
+        let answer = answer.to(&head);
+        let _ = self.requests.send(head);
         match answer {
+            Answer::ByPath(_) => {}
             Answer::Raw(bytes) => drop(stream.write_all(&bytes).await),
             Answer::Silence => drop(stream.read_u8().await),
             Answer::Endless => {

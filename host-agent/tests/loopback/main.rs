@@ -4,8 +4,12 @@
 
 mod agent;
 mod cli;
+mod cloud;
 mod envoy;
 mod fake_envoy;
+mod keeping;
+mod sources;
+mod web;
 
 use std::path::PathBuf;
 
