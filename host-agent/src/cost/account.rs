@@ -123,6 +123,12 @@ impl<A: Amount> Account<A> {
         self.pools.iter().map(|pool| pool.pending).chain([self.attributed.held()]).sum()
     }
 
+    /// First increments that are held back, a part of [`Self::pending`].
+    #[cfg(test)]
+    pub(super) fn held(&self) -> A {
+        self.attributed.held()
+    }
+
     fn bounded(&self, key: &CostKey) -> CostKey {
         if self.attributed.len() < MAX_LINES || self.attributed.contains(key) {
             return key.clone();

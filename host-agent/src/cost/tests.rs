@@ -1,3 +1,5 @@
+mod long_run;
+
 use gaugeway_core::stat::Stat;
 use proptest::prelude::*;
 
@@ -188,6 +190,120 @@ fn pools_share_by_gpus_and_spare_gpus_are_idle() {
             ("a", "no_traffic", 8_000_000),
             ("b", "no_traffic", 4_000_000),
             ("none", "no_model", 8_000_000),
+        ]
+    );
+}
+
+#[test]
+fn the_agents_absence_is_billed_once_it_can_be_seen() {
+    let mut engine = CostEngine::new(config(vec![PoolSpec::whole_host()]));
+    engine.charge_absence(Duration::from_secs(1_000));
+    let gateway = Gateway::new();
+    let unread = |engine: &mut CostEngine| {
+        engine.tick(&Tick {
+            elapsed: TICK,
+            rates: rates(),
+            gateway: Some(&gateway.0),
+            gpus: None,
+            page_read: false,
+        });
+        engine.report()
+    };
+    let agent_down = |report: &CostReport| report.unattributed[0];
+    let waiting = unread(&mut engine);
+    assert_eq!(agent_down(&waiting), (UnattributedReason::AgentDown, NanoDollars::ZERO));
+    let billed = gateway.tick(&mut engine);
+    assert_eq!(agent_down(&billed).1, NanoDollars(1_000_000_000));
+    assert_eq!(billed.bill[0].1, NanoDollars(1_020_000_000));
+    assert_eq!(agent_down(&gateway.tick(&mut engine)).1, NanoDollars(1_000_000_000), "once");
+}
+
+#[test]
+fn what_was_spent_is_told_by_model_and_tenant() {
+    let mut engine = CostEngine::new(config(vec![PoolSpec::whole_host()]));
+    let mut gateway = Gateway::new();
+    gateway.in_flight("m", 1.0).tick(&mut engine);
+    for (tenant, tokens) in [("x", 1.0), ("y", 3.0)] {
+        let labels =
+            [("model", "m"), ("upstream", "m"), ("outcome", "success"), ("tenant", tenant)];
+        gateway.count(Stat::OutputTokens, &labels, tokens);
+    }
+    let spending = engine.tick(&Tick {
+        elapsed: TICK,
+        rates: rates(),
+        gateway: Some(&gateway.0),
+        gpus: None,
+        page_read: true,
+    });
+    let line = |tenant: &str, sum| (("m".to_owned(), Some(tenant.to_owned())), NanoDollars(sum));
+    assert_eq!(spending.bill, NanoDollars(10_000_000));
+    assert_eq!(spending.attributed, [line("x", 5_000_000), line("y", 15_000_000)].into());
+}
+
+#[test]
+fn cache_savings_are_what_the_tokens_would_have_cost_more() {
+    let mut engine = CostEngine::new(config(vec![PoolSpec::whole_host()]));
+    let mut gateway = Gateway::new();
+    gateway.in_flight("m", 1.0).tick(&mut engine);
+    let labels = [("model", "m"), ("upstream", "m"), ("outcome", "success")];
+    gateway.count(Stat::InputTokens, &labels, 1_000.0).count(
+        Stat::CacheReadInputTokens,
+        &labels,
+        1_000.0,
+    );
+    gateway.tick(&mut engine);
+    let report = gateway.tick(&mut engine);
+    // 20 milli-dollars at a tenth of the price of input that was not cached.
+    assert_eq!(report.cache_savings, [("m".to_owned(), NanoDollars(180_000_000))]);
+}
+
+#[test]
+fn aborted_work_alone_keeps_its_cost() {
+    let mut engine = CostEngine::new(config(vec![PoolSpec::whole_host()]));
+    let mut gateway = Gateway::new();
+    gateway.in_flight("m", 1.0).tick(&mut engine);
+    gateway.output("m", "client_abort", 7.0).tick(&mut engine);
+    let lines = attributed(&gateway.tick(&mut engine));
+    assert_eq!(lines, [("m".to_owned(), "output", "aborted", 20_000_000)]);
+}
+
+#[test]
+fn models_on_one_gpu_share_by_weight_and_relative_cost() {
+    let weights = Weights::default().scaled(3.0).unwrap();
+    let mut engine = CostEngine::new(CostConfig {
+        weights: WeightTable {
+            models: [("large".to_owned(), weights)].into(),
+            ..WeightTable::default()
+        },
+        ..config(vec![PoolSpec::whole_host()])
+    });
+    let mut gateway = Gateway::new();
+    gateway.in_flight("small", 1.0).tick(&mut engine);
+    gateway.output("small", "success", 10.0).output("large", "success", 10.0).tick(&mut engine);
+    let sums: Vec<_> = attributed(&gateway.tick(&mut engine)).iter().map(|line| line.3).collect();
+    assert_eq!(sums, [15_000_000, 5_000_000]);
+}
+
+#[test]
+fn pools_that_are_found_take_over_and_those_that_go_keep_their_counters() {
+    let mut engine = CostEngine::new(config(vec![PoolSpec::whole_host()]));
+    let gateway = Gateway::new();
+    gateway.tick(&mut engine);
+    engine.set_pools(vec![pool("a", "a", Some(1))]);
+    gateway.tick(&mut engine);
+    engine.set_pools(Vec::new());
+    let report = gateway.tick(&mut engine);
+    let idle: Vec<_> = report
+        .idle
+        .iter()
+        .map(|(pool, reason, sum)| (pool.as_str(), reason.as_str(), sum.0))
+        .collect();
+    assert_eq!(
+        idle,
+        [
+            ("default", "no_traffic", 10_000_000),
+            ("a", "no_traffic", 10_000_000),
+            ("none", "no_model", 10_000_000),
         ]
     );
 }
