@@ -16,8 +16,8 @@ use crate::sse::{Dispatch, Events, Sse};
 /// What is written into a request: `include_usage` of OpenAI's chat completions.
 const WISH: &[u8] = br#","stream_options":{"include_usage":true}"#;
 
-/// An event that is longer than this is let through unread.
-const MAX_EVENT: usize = 64 << 10;
+/// An event that is longer than this is let through unread; one with usage alone has less than 2 KiB.
+const MAX_EVENT: usize = 16 << 10;
 
 /// Writes the wish into a request body.
 pub struct UsageWish {

@@ -66,7 +66,7 @@ closed_set! {
         Auth = "auth",
         /// Credentials fine, not allowed.
         Permission = "permission",
-        /// Too many requests for now.
+        /// Too many requests in too short a time.
         RateLimited = "rate_limited",
         /// The account's quota or balance is used up.
         QuotaExceeded = "quota_exceeded",

@@ -1,7 +1,7 @@
 //! The walk over the bytes.
 
 use super::node::Node;
-use super::text::{self, StringEnd, keep, scalar, string_part};
+use super::text::{self, StringEnd, keep, string_part};
 use crate::dialect::Field;
 
 /// Containers that a [`Node`] tree may reach into; a test holds every dialect to it.
@@ -369,6 +369,15 @@ impl Scanner {
             _ => self.closed(),
         }
         tail
+    }
+}
+
+fn scalar(text: &[u8]) -> Value<'static> {
+    match text {
+        b"true" => Value::Flag(true),
+        b"false" => Value::Flag(false),
+        b"null" => Value::Null,
+        _ => text::count(text).map_or(Value::NoCount, Value::Count),
     }
 }
 

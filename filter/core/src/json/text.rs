@@ -1,6 +1,5 @@
 //! The inside of a JSON string or number.
 
-use super::scanner::Value;
 use memchr::memchr2;
 
 /// Undoes JSON escapes in place. An escape that was cut off at the end is dropped; a surrogate, alone
@@ -106,15 +105,6 @@ pub(crate) fn string_part(piece: &[u8], escaped: bool) -> (&[u8], StringEnd<'_>)
 pub(super) fn keep(carry: &mut Vec<u8>, bytes: &[u8], cap: usize) {
     let room = cap.saturating_sub(carry.len());
     carry.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
-}
-
-pub(super) fn scalar(text: &[u8]) -> Value<'static> {
-    match text {
-        b"true" => Value::Flag(true),
-        b"false" => Value::Flag(false),
-        b"null" => Value::Null,
-        _ => count(text).map_or(Value::NoCount, Value::Count),
-    }
 }
 
 #[cfg(test)]
