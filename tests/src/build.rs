@@ -54,6 +54,6 @@ fn artefact(args: &[&str]) -> PathBuf {
                 (file.extension()? == "wasm").then_some(file)
             }
         })
-        .last()
+        .next_back()
         .unwrap_or_else(|| panic!("cargo build {args:?} made no wasm and no executable"))
 }

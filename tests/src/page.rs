@@ -66,13 +66,10 @@ impl Page {
 }
 
 fn sample(line: &str) -> Option<Sample> {
-    let (name, rest) = match line.split_once('{') {
-        Some((name, rest)) => (name, rest),
-        None => {
-            let (name, value) = line.split_once(' ')?;
-            let value = value.split(' ').next()?.parse().ok()?;
-            return Some(Sample { name: name.to_owned(), labels: BTreeMap::new(), value });
-        }
+    let Some((name, rest)) = line.split_once('{') else {
+        let (name, value) = line.split_once(' ')?;
+        let value = value.split(' ').next()?.parse().ok()?;
+        return Some(Sample { name: name.to_owned(), labels: BTreeMap::new(), value });
     };
     let (labels, rest) = labels(rest)?;
     let value = rest.trim_start().split(' ').next()?.parse().ok()?;
