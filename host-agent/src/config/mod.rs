@@ -1,5 +1,6 @@
 //! The agent's configuration: one TOML file, read once, refused as a whole when a part is wrong.
 
+mod cost;
 mod price;
 mod raw;
 mod sources;
