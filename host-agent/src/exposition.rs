@@ -7,6 +7,8 @@
 
 use std::borrow::Cow;
 
+use memchr::{memchr, memchr2};
+
 /// Longest line that is looked at, in bytes.
 pub const MAX_LINE_BYTES: usize = 64 * 1024;
 /// Most labels of one sample.
@@ -48,13 +50,24 @@ pub enum BadLine {
 
 /// The samples of a page; comments and empty lines are left out.
 pub fn samples(page: &[u8]) -> impl Iterator<Item = Result<Sample<'_>, BadLine>> {
-    page.split(|byte| *byte == b'\n').filter_map(|line| {
+    lines(page).filter_map(|line| {
         if line.len() > MAX_LINE_BYTES {
             return Some(Err(BadLine::TooLong));
         }
         let Ok(line) = std::str::from_utf8(line) else { return Some(Err(BadLine::NotUtf8)) };
         let line = line.trim_matches(BLANKS);
         (!line.is_empty() && !line.starts_with('#')).then(|| sample(line))
+    })
+}
+
+/// The lines of a page without their ends.
+fn lines(page: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(page);
+    std::iter::from_fn(move || {
+        let page = rest?;
+        let end = memchr(b'\n', page);
+        rest = end.and_then(|end| page.get(end + 1..));
+        end.map_or(Some(page), |end| page.get(..end))
     })
 }
 
@@ -118,7 +131,8 @@ fn string(quoted: &str) -> Result<(Cow<'_, str>, &str), BadLine> {
     let mut text = String::new();
     let mut rest = quoted;
     loop {
-        let (plain, after) = rest.split_at(rest.find(['"', '\\']).ok_or(BadLine::Labels)?);
+        let end = memchr2(b'"', b'\\', rest.as_bytes()).ok_or(BadLine::Labels)?;
+        let (plain, after) = rest.split_at_checked(end).ok_or(BadLine::Labels)?;
         let mut after = after.chars();
         if after.next() == Some('"') {
             // Only a string with an escape in it had to be copied.

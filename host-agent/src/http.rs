@@ -243,7 +243,11 @@ async fn read_capped<B>(mut body: B, most: usize) -> Result<Vec<u8>, FetchError>
 where
     B: Body<Data = Bytes, Error = hyper::Error> + Unpin,
 {
-    let mut page = Vec::new();
+    let expected = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
+    if expected.is_some_and(|bytes| bytes > most) {
+        return Err(FetchError::TooLarge(most));
+    }
+    let mut page = Vec::with_capacity(expected.unwrap_or(0));
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame?.into_data() else { continue };
         if page.len().saturating_add(data.len()) > most {

@@ -19,13 +19,17 @@ const UPTIME_LAG: Duration = Duration::from_secs(5);
 /// no longer on the page is forgotten, for Envoy drops stats only by restarting.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
-    last: Option<Last>,
+    last: BTreeMap<Series, Last>,
+    uptime_seconds: Option<f64>,
+    /// How many pages there were.
+    pages: u64,
 }
 
 #[derive(Debug)]
 struct Last {
-    values: BTreeMap<Series, u64>,
-    uptime_seconds: Option<f64>,
+    value: u64,
+    /// On which page it was last seen.
+    page: u64,
 }
 
 impl Meter {
@@ -35,31 +39,38 @@ impl Meter {
     /// the agent's to bill, unless Envoy started after the agent. A counter that appears later
     /// counts in full. After a restart of Envoy, known by a shorter uptime, every counter does; a
     /// counter that fell for any other reason restarted alone.
-    pub(super) fn advance(&mut self, page: &EnvoyStats, agent_age: Duration) -> Vec<(Series, u64)> {
-        let now: BTreeMap<_, _> = METERED
-            .iter()
-            .flat_map(|stat| page.of(*stat))
-            .filter_map(|(series, value)| Some((series.clone(), value.as_count()?)))
-            .collect();
+    pub(super) fn advance<'page>(
+        &mut self,
+        page: &'page EnvoyStats,
+        agent_age: Duration,
+    ) -> Vec<(&'page Series, u64)> {
         let started_after_us = page
             .uptime_seconds
             .is_some_and(|uptime| uptime + UPTIME_LAG.as_secs_f64() < agent_age.as_secs_f64());
-        let grown = match &self.last {
-            None if started_after_us => now.clone().into_iter().collect(),
-            None => Vec::new(),
-            Some(last) => {
-                let restarted = matches!((last.uptime_seconds, page.uptime_seconds), (Some(then), Some(now)) if now < then);
-                now.iter()
-                    .map(|(series, value)| {
-                        let before = last.values.get(series).filter(|_| !restarted);
-                        let growth = before.and_then(|before| value.checked_sub(*before));
-                        (series.clone(), growth.unwrap_or(*value))
-                    })
-                    .collect()
+        let is_baseline = self.pages == 0 && !started_after_us;
+        let restarted = matches!((self.uptime_seconds, page.uptime_seconds), (Some(then), Some(now)) if now < then);
+        self.uptime_seconds = page.uptime_seconds;
+        self.pages += 1;
+        let (mut grown, mut seen) = (Vec::new(), 0);
+        for (series, value) in METERED.iter().flat_map(|stat| page.of(*stat)) {
+            let Some(value) = value.as_count() else { continue };
+            seen += 1;
+            let now = Last { value, page: self.pages };
+            // Most are known, so that keys are copied only once.
+            let before = match self.last.get_mut(series) {
+                Some(last) => Some(std::mem::replace(last, now).value),
+                None => self.last.insert(series.clone(), now).map(|last| last.value),
+            };
+            let growth = before.filter(|_| !restarted).and_then(|before| value.checked_sub(before));
+            let growth = growth.unwrap_or(value);
+            if growth > 0 && !is_baseline {
+                grown.push((series, growth));
             }
-        };
-        self.last = Some(Last { values: now, uptime_seconds: page.uptime_seconds });
-        grown.into_iter().filter(|(_, growth)| *growth > 0).collect()
+        }
+        if seen < self.last.len() {
+            self.last.retain(|_, last| last.page == self.pages);
+        }
+        grown
     }
 }
 
@@ -85,9 +96,11 @@ mod tests {
         let mut meter = Meter::default();
         let mut grown = Vec::new();
         for (uptime, outputs) in pages {
-            grown = meter.advance(&page(*uptime, outputs), Duration::from_secs(20));
+            let page = page(*uptime, outputs);
+            let growths = meter.advance(&page, Duration::from_secs(20)).into_iter();
+            grown = growths.map(|(_, growth)| growth).collect();
         }
-        assert_eq!(grown.iter().map(|(_, growth)| *growth).collect::<Vec<_>>(), last);
+        assert_eq!(grown, last);
     }
 
     #[test]

@@ -24,7 +24,7 @@ struct PoolWork {
 
 impl Work {
     /// Sorts what the counters grew by into the first pool that serves it.
-    pub(super) fn gather(grown: Vec<(Series, u64)>, pools: &[PoolSpec]) -> Self {
+    pub(super) fn gather(grown: Vec<(&Series, u64)>, pools: &[PoolSpec]) -> Self {
         let mut work = Self::default();
         for (series, growth) in grown {
             let label = |label| series.labels.get(label).unwrap_or("unknown");

@@ -1,6 +1,7 @@
 //! The Envoy source: the filter's stats, and the few of Envoy's own that give them context.
 
 mod histogram;
+mod read;
 mod stats;
 
 pub use histogram::Histogram;

@@ -1,17 +1,15 @@
 //! Turns Envoy's page into the filter's stats, by the catalogue that the filter wrote them with.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
-use gaugeway_core::stat::{Kind, Label, Stat};
+use gaugeway_core::stat::{Label, Stat};
 
 use super::Histogram;
-use crate::exposition::{Sample, samples};
+use super::read::Reader;
 
 /// Most series that are kept of one page. The filter caps its labels long before; this bounds what
 /// a page of someone else's can make us hold.
-const MAX_SERIES: usize = 50_000;
+pub(super) const MAX_SERIES: usize = 50_000;
 
 /// All that is read of one Envoy page. Times are in the catalogue's units, microseconds.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -39,8 +37,13 @@ pub struct Series {
 
 /// Labels as they stood on the page, those outside the catalogue included: an Envoy can add tags
 /// of its own to every stat.
+///
+/// Kept as one text, sorted by name, because thousands are read, compared and copied at each tick.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Labels(Vec<(Cow<'static, str>, String)>);
+pub struct Labels(Box<str>);
+
+/// Between a name and its value, and after a value. No name has them, and none is left in a value.
+const SEPARATORS: [char; 2] = ['\u{1}', '\u{2}'];
 
 impl Labels {
     /// The value of a label.
@@ -50,24 +53,29 @@ impl Labels {
 
     /// All labels, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_ref(), value.as_str()))
+        let [equals, end] = SEPARATORS;
+        self.0.split_terminator(end).filter_map(move |label| label.split_once(equals))
     }
 }
 
-impl<K: AsRef<str>, V: Into<String>> FromIterator<(K, V)> for Labels {
+impl<K: AsRef<str>, V: AsRef<str>> FromIterator<(K, V)> for Labels {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(labels: I) -> Self {
-        let mut labels: Vec<_> =
-            labels.into_iter().map(|(name, value)| (intern(name.as_ref()), value.into())).collect();
-        labels.sort_unstable();
-        Self(labels)
-    }
-}
-
-/// The catalogue's own text for its label names, so that thousands of series share them.
-fn intern(name: &str) -> Cow<'static, str> {
-    match Label::ALL.iter().find(|label| label.name() == name) {
-        Some(label) => Cow::Borrowed(label.name()),
-        None => Cow::Owned(name.to_owned()),
+        let mut labels: Vec<_> = labels.into_iter().collect();
+        labels.sort_unstable_by(|(a, _), (b, _)| a.as_ref().cmp(b.as_ref()));
+        let length = |(name, value): &(K, V)| name.as_ref().len() + value.as_ref().len() + 2;
+        let mut text = String::with_capacity(labels.iter().map(length).sum());
+        let [equals, end] = SEPARATORS;
+        for (name, value) in &labels {
+            text.push_str(name.as_ref());
+            text.push(equals);
+            if value.as_ref().contains(SEPARATORS) {
+                text.push_str(&value.as_ref().replace(SEPARATORS, "\u{fffd}"));
+            } else {
+                text.push_str(value.as_ref());
+            }
+            text.push(end);
+        }
+        Self(text.into())
     }
 }
 
@@ -118,25 +126,10 @@ impl Skipped {
     }
 }
 
-/// The part of a series that one sample gives.
-enum Part {
-    Number,
-    Bucket,
-    Sum,
-    Count,
-}
-
 impl EnvoyStats {
     /// Reads a page. Nothing can make it fail: what cannot be read is counted.
     pub fn read(page: &[u8]) -> Self {
-        let mut stats = Self::default();
-        for sample in samples(page) {
-            match sample {
-                Ok(sample) => stats.add(&sample),
-                Err(_) => stats.skipped.unreadable += 1,
-            }
-        }
-        stats
+        Reader::read(page)
     }
 
     /// The series of one stat.
@@ -144,99 +137,6 @@ impl EnvoyStats {
         let first = Series { stat, labels: Labels::default() };
         self.series.range(first..).take_while(move |(series, _)| series.stat == stat)
     }
-
-    fn add(&mut self, sample: &Sample<'_>) {
-        let value = sample.value;
-        match sample.name.as_ref() {
-            "envoy_http_downstream_rq_completed" => {
-                if let Some(prefix) = label(sample, "envoy_http_conn_manager_prefix")
-                    && prefix != "admin"
-                {
-                    self.requests_completed.insert(prefix.to_owned(), value);
-                }
-            }
-            "envoy_cluster_upstream_rq_active" => {
-                if let Some(cluster) = label(sample, "envoy_cluster_name") {
-                    self.requests_active.insert(cluster.to_owned(), value);
-                }
-            }
-            "envoy_server_uptime" => self.uptime_seconds = Some(value),
-            name => match stat_of(name) {
-                Some((stat, part)) => self.add_part(stat, &part, sample),
-                None if has_labels_in_name(name) => self.skipped.untagged += 1,
-                None => {}
-            },
-        }
-    }
-
-    fn add_part(&mut self, stat: Stat, part: &Part, sample: &Sample<'_>) {
-        // A name that only quotes allow could not be written again.
-        let labels = sample.labels.iter().filter(|(name, _)| name != "le" && is_classic(name));
-        let series = Series { stat, labels: labels.map(|(n, v)| (n, v.as_ref())).collect() };
-        if self.series.len() >= MAX_SERIES && !self.series.contains_key(&series) {
-            self.skipped.over_limit += 1;
-            return;
-        }
-        let entry = self.series.entry(series);
-        let fresh = match part {
-            Part::Number => {
-                let fresh = matches!(entry, Entry::Vacant(_));
-                entry.insert_entry(Value::Number(sample.value));
-                fresh
-            }
-            _ => match entry.or_insert_with(|| Value::Histogram(Histogram::default())) {
-                Value::Histogram(histogram) => part.add_to(histogram, sample),
-                // A stat's kind says which parts it has, so this series holds a histogram.
-                Value::Number(_) => false,
-            },
-        };
-        self.skipped.duplicates += u64::from(!fresh);
-    }
-}
-
-impl Part {
-    /// False when a bucket of that bound was there already or has no bound.
-    fn add_to(&self, histogram: &mut Histogram, sample: &Sample<'_>) -> bool {
-        match self {
-            Self::Number => {}
-            Self::Sum => histogram.sum = sample.value,
-            Self::Count => histogram.count = sample.value,
-            Self::Bucket => {
-                let bound = label(sample, "le").and_then(|le| le.parse().ok());
-                return bound.is_some_and(|bound| histogram.set_bucket(bound, sample.value));
-            }
-        }
-        true
-    }
-}
-
-fn label<'a>(sample: &'a Sample<'_>, name: &str) -> Option<&'a str> {
-    sample.labels.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_ref())
-}
-
-fn is_classic(name: &str) -> bool {
-    !name.starts_with(|c: char| c.is_ascii_digit())
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
-/// The stat that a Prometheus name belongs to.
-fn stat_of(name: &str) -> Option<(Stat, Part)> {
-    let histogram = [("_bucket", Part::Bucket), ("_sum", Part::Sum), ("_count", Part::Count)];
-    for (suffix, part) in histogram {
-        if let Some(stat) = name.strip_suffix(suffix).and_then(Stat::from_name)
-            && stat.spec().kind == Kind::Histogram
-        {
-            return Some((stat, part));
-        }
-    }
-    let stat = Stat::from_name(name).filter(|stat| stat.spec().kind != Kind::Histogram)?;
-    Some((stat, Part::Number))
-}
-
-/// Whether `name` is a stat of ours with its labels still encoded in front. Prometheus' charset has
-/// turned the encoding's `;.;` into underscores by then.
-fn has_labels_in_name(name: &str) -> bool {
-    name.rsplit_once("___").is_some_and(|(_, stat)| stat_of(stat).is_some())
 }
 
 #[cfg(test)]
@@ -284,6 +184,32 @@ other_total{} 1
         assert_eq!(stats.requests_active, [("llama".to_owned(), 2.0)].into());
         assert_eq!(stats.uptime_seconds, Some(42.0));
         assert_eq!(stats.skipped, Skipped::default());
+    }
+
+    #[test]
+    fn labels_are_sorted_and_no_value_can_forge_one() {
+        let labels: Labels =
+            [("upstream", "u"), ("model", "m\u{2}tenant\u{1}t")].into_iter().collect();
+        let read: Vec<_> = labels.iter().collect();
+        assert_eq!(read, [("model", "m\u{fffd}tenant\u{fffd}t"), ("upstream", "u")]);
+        assert_eq!(labels.get(Label::Upstream), Some("u"));
+        assert_eq!(labels.get(Label::Tenant), None);
+        assert_eq!(Labels::default().iter().count(), 0);
+    }
+
+    #[test]
+    fn a_histogram_may_be_interrupted() {
+        let page = b"gaugeway_ttft_us_bucket{model=\"a\",le=\"1\"} 1\n\
+            gaugeway_ttft_us_bucket{model=\"b\",le=\"1\"} 2\n\
+            gaugeway_ttft_us_count{model=\"a\"} 3\n\
+            gaugeway_ttft_us_bucket{model=\"a\",le=\"1\"} 4\n";
+        let stats = EnvoyStats::read(page);
+        let a = &stats.series[&series(Stat::Ttft, &[("model", "a")])];
+        assert_eq!(
+            *a,
+            Value::Histogram(Histogram { buckets: vec![(1.0, 4.0)], sum: 0.0, count: 3.0 })
+        );
+        assert_eq!((stats.series.len(), stats.skipped.duplicates), (2, 1));
     }
 
     #[test]

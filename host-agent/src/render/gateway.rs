@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use gaugeway_core::stat::{Kind, Label, Stat, Unit};
 
@@ -53,31 +54,28 @@ pub(super) fn add(page: &mut Page, stats: &EnvoyStats) {
 
 fn add_stat(page: &mut Page, stat: Stat, stats: &EnvoyStats) {
     let target = target(stat);
-    let mut merged = BTreeMap::<BTreeMap<Cow<'_, str>, &str>, Value>::new();
+    let mut merged = BTreeMap::<BTreeMap<Cow<'_, str>, &str>, Cow<'_, Value>>::new();
     for (series, value) in stats.of(stat) {
         let labels = &series.labels;
         let labels = match target.labels {
             Naming::Filter => labels.iter().map(|(name, value)| (name.into(), value)).collect(),
             Naming::GenAi => gen_ai_labels(labels),
         };
-        match merged.get_mut(&labels) {
-            None => drop(merged.insert(labels, value.clone())),
-            Some(Value::Number(sum)) => {
-                if let Value::Number(number) = value {
-                    *sum += number;
-                }
-            }
-            Some(Value::Histogram(sum)) => {
-                if let Value::Histogram(histogram) = value {
-                    sum.merge(histogram);
-                }
-            }
+        match merged.entry(labels) {
+            Entry::Vacant(entry) => drop(entry.insert(Cow::Borrowed(value))),
+            Entry::Occupied(mut entry) => match (entry.get_mut().to_mut(), value) {
+                (Value::Number(sum), Value::Number(number)) => *sum += number,
+                (Value::Histogram(sum), Value::Histogram(histogram)) => sum.merge(histogram),
+                // A stat is one or the other.
+                (Value::Number(_), Value::Histogram(_))
+                | (Value::Histogram(_), Value::Number(_)) => {}
+            },
         }
     }
     let help = stat.spec().help;
     for (labels, value) in &merged {
         let labels: Vec<_> = labels.iter().map(|(name, value)| (name.as_ref(), *value)).collect();
-        match (value, stat.spec().kind) {
+        match (value.as_ref(), stat.spec().kind) {
             (Value::Histogram(histogram), _) => {
                 page.histogram(&target.name, help, &labels, histogram, target.divisor);
             }

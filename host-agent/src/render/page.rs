@@ -59,14 +59,17 @@ impl Page {
     }
 
     fn add(&mut self, name: &str, help: &str, kind: proto::MetricType, metric: proto::Metric) {
-        let family = self.families.entry(name.to_owned()).or_insert_with(|| {
-            let mut family = proto::MetricFamily::default();
-            family.set_name(name.to_owned());
-            family.set_help(help.to_owned());
-            family.set_field_type(kind);
-            family
-        });
+        // Most samples belong to a family that is there, and then its name need not be copied.
+        if let Some(family) = self.families.get_mut(name) {
+            family.mut_metric().push(metric);
+            return;
+        }
+        let mut family = proto::MetricFamily::default();
+        family.set_name(name.to_owned());
+        family.set_help(help.to_owned());
+        family.set_field_type(kind);
         family.mut_metric().push(metric);
+        self.families.insert(name.to_owned(), family);
     }
 
     /// The page as text.

@@ -5,13 +5,16 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use gaugeway_agent::Agent;
+use gaugeway_agent::budget::BudgetSpec;
 use gaugeway_agent::config::{Config, NvmlConfig};
-use gaugeway_agent::cost::{CostConfig, HourlyPrice, PoolSpec, WeightTable};
-use gaugeway_agent::http::Address;
+use gaugeway_agent::cost::{CostConfig, HourlyPrice, NanoDollars, PoolSpec, WeightTable};
+use gaugeway_agent::engines::EngineConfig;
+use gaugeway_agent::http::{Address, Url};
 use gaugeway_agent::price::{Basis, PriceConfig};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::Folder;
 use super::fake_envoy::{Answer, FakeEnvoy, http};
 
 pub(super) fn config(envoy: Address) -> Config {
@@ -217,7 +220,25 @@ async fn tokens_turn_into_money_that_adds_up() {
 #[tokio::test]
 async fn promtool_accepts_the_page() {
     let mut envoy = FakeEnvoy::tcp(Answer::page(FULL_PAGE)).await;
-    let agent = Running::start(with_price(envoy.address.clone())).await;
+    let server = FakeEnvoy::tcp(Answer::page(ENGINE_PAGE)).await;
+    let folder = Folder::new("promtool");
+    let agent = Running::start(Config {
+        engines: vec![EngineConfig {
+            name: "e".to_owned(),
+            url: Url { address: server.address, path: "/metrics".to_owned() },
+            upstream: Some("llama".to_owned()),
+        }],
+        host: true,
+        budgets: vec![BudgetSpec {
+            name: "all".to_owned(),
+            limit: NanoDollars(1),
+            models: Vec::new(),
+            tenants: Vec::new(),
+        }],
+        state_dir: Some(folder.0.clone()),
+        ..with_price(envoy.address.clone())
+    })
+    .await;
     envoy.whole_tick().await;
     envoy.answer(Answer::page(&FULL_PAGE.replace(" 5\n", " 9\n")));
     envoy.whole_tick().await;
@@ -242,3 +263,18 @@ async fn promtool_accepts_the_page() {
 
 /// Every stat of the filter once.
 const FULL_PAGE: &str = include_str!("envoy_page.txt");
+
+/// Every figure of an engine.
+const ENGINE_PAGE: &str = r#"vllm:num_requests_running{engine="0"} 2
+vllm:num_requests_waiting{engine="0"} 0
+vllm:kv_cache_usage_perc{engine="0"} 0.5
+vllm:prefix_cache_queries_total{engine="0"} 5
+vllm:prefix_cache_hits_total{engine="0"} 5
+vllm:num_preemptions_total{engine="0"} 0
+vllm:prompt_tokens_total{engine="0"} 100
+vllm:generation_tokens_total{engine="0"} 100
+vllm:time_to_first_token_seconds_sum{engine="0"} 1.5
+vllm:time_to_first_token_seconds_count{engine="0"} 4
+vllm:inter_token_latency_seconds_sum{engine="0"} 1.5
+vllm:inter_token_latency_seconds_count{engine="0"} 4
+"#;

@@ -34,7 +34,8 @@ fn with_budget(folder: &Folder, envoy: Address) -> Config {
 
 fn value(page: &str, series: &str) -> f64 {
     let line = page.lines().find_map(|line| line.strip_prefix(series));
-    line.unwrap_or_else(|| panic!("no {series} in\n{page}")).trim().parse().unwrap()
+    assert!(line.is_some(), "no {series} in\n{page}");
+    line.unwrap().trim().parse().unwrap()
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 mod agent;
 mod cli;
 mod cloud;
+mod discovery;
 mod envoy;
 mod fake_envoy;
 mod keeping;
