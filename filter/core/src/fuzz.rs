@@ -199,7 +199,8 @@ mod tests {
     use std::path::Path;
 
     /// Each function and the folder of its seeds.
-    const TARGETS: &[(&str, fn(&[u8]))] = &[
+    type Target = (&'static str, fn(&[u8]));
+    const TARGETS: &[Target] = &[
         ("sse", super::sse),
         ("json", super::json),
         ("aws", super::aws),

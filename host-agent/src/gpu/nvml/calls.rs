@@ -54,7 +54,7 @@ impl Calls {
         for (call, count) in std::mem::take(&mut part.errors) {
             *self.errors.entry(call).or_default() += count;
         }
-        self.lost = self.lost.take().or(part.lost.take());
+        self.lost = self.lost.take().or_else(|| part.lost.take());
     }
 
     /// The errors since this was last asked, added to `log`, and what says that the device is gone.
