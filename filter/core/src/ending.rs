@@ -47,13 +47,19 @@ impl Ending<'_> {
             || self.details.starts_with(b"downstream_local_disconnect")
     }
 
+    /// Some ends have words and no flag: `max_duration_timeout` is one.
+    fn says(&self, words: &[u8]) -> bool {
+        self.details.windows(words.len()).any(|window| window == words)
+    }
+
     fn timed_out(&self) -> bool {
-        self.any(
-            flag::UPSTREAM_REQUEST_TIMEOUT
-                | flag::STREAM_IDLE_TIMEOUT
-                | flag::UPSTREAM_MAX_STREAM_DURATION
-                | flag::DURATION_TIMEOUT,
-        )
+        self.says(b"timeout")
+            || self.any(
+                flag::UPSTREAM_REQUEST_TIMEOUT
+                    | flag::STREAM_IDLE_TIMEOUT
+                    | flag::UPSTREAM_MAX_STREAM_DURATION
+                    | flag::DURATION_TIMEOUT,
+            )
     }
 
     fn upstream_broke(&self) -> bool {
@@ -68,18 +74,21 @@ impl Ending<'_> {
     /// The class of an answer that Envoy gave in place of the upstream; `None` when the upstream
     /// itself answered.
     fn envoy_answered(&self) -> Option<ErrorClass> {
-        if self.timed_out() {
+        // Flags stay from attempts that were retried, or could not be; the details are the last word.
+        if self.details == b"via_upstream" {
+            None
+        } else if self.timed_out() {
             Some(ErrorClass::Timeout)
         } else if self
             .any(flag::NO_HEALTHY_UPSTREAM | flag::UPSTREAM_CONNECTION_FAILURE | flag::DNS_FAILURE)
         {
             Some(ErrorClass::ConnectFailure)
+        } else if self.upstream_broke() && !self.says(b"overflow") {
+            Some(ErrorClass::UpstreamReset)
         } else if self.any(flag::UPSTREAM_OVERFLOW | flag::OVERLOAD_MANAGER | flag::DROP_OVERLOAD) {
             Some(ErrorClass::Overloaded)
         } else if self.any(flag::RATE_LIMITED) {
             Some(ErrorClass::RateLimited)
-        } else if self.upstream_broke() {
-            Some(ErrorClass::UpstreamReset)
         } else if !self.reached_upstream {
             Some(ErrorClass::LocalReply)
         } else {
@@ -150,7 +159,7 @@ mod tests {
     use super::*;
 
     fn ending(flags: u64) -> Ending<'static> {
-        Ending { flags, details: b"via_upstream", reached_upstream: true }
+        Ending { flags, details: b"", reached_upstream: true }
     }
 
     #[track_caller]
@@ -210,6 +219,36 @@ mod tests {
             Outcome::Error,
             Some((ErrorClass::Overloaded, Phase::BeforeStream)),
         );
+    }
+
+    /// Seen on Envoy 1.40: a retry that the circuit breaker forbids leaves its flag behind.
+    #[test]
+    fn the_details_outrank_flags_of_earlier_attempts() {
+        for (flags, details, class) in [
+            (flag::UPSTREAM_OVERFLOW, &b"via_upstream"[..], ErrorClass::Overloaded),
+            (
+                flag::UPSTREAM_OVERFLOW | flag::UPSTREAM_CONNECTION_TERMINATION,
+                b"upstream_reset_before_response_started{connection_termination}",
+                ErrorClass::UpstreamReset,
+            ),
+            (
+                flag::UPSTREAM_OVERFLOW,
+                b"upstream_reset_before_response_started{overflow}",
+                ErrorClass::Overloaded,
+            ),
+            (0, b"response_timeout", ErrorClass::Timeout),
+        ] {
+            let ending = Ending { flags, details, reached_upstream: true };
+            let verdict = judge(Progress::Refused(503), true, None, &ending);
+            assert_eq!(verdict.error, Some((class, Phase::BeforeStream)));
+        }
+    }
+
+    #[test]
+    fn a_timeout_may_have_words_and_no_flag() {
+        let ending = Ending { flags: 0, details: b"max_duration_timeout", reached_upstream: true };
+        let verdict = judge(Progress::Begun, true, None, &ending);
+        assert_eq!(verdict.error, Some((ErrorClass::Timeout, Phase::InStream)));
     }
 
     #[test]
