@@ -1,4 +1,4 @@
-//! What outlives the agent: the books of the budgets, and when the last tick was.
+//! What outlives the agent: the books of the budgets, learned weights, and when the last tick was.
 //!
 //! Counters are not saved: they start at 0, as Prometheus expects. The file is written whole to a
 //! temporary name, synced and renamed, so that at any instant there is either the old or the new one.
@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::budget::Book;
+use crate::cost::Calibration;
 
 const FILE: &str = "state.json";
 /// A state file that is larger was not written by the agent.
@@ -26,6 +27,9 @@ pub struct State {
     /// The books of the budgets.
     #[serde(default)]
     pub budgets: Vec<Book>,
+    /// What was learned about token weights; absent when nothing is to be learned.
+    #[serde(default)]
+    pub calibration: Option<Calibration>,
 }
 
 /// A point in time that survives a restart of the agent, and shows whether the host was restarted.

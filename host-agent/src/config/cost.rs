@@ -17,6 +17,7 @@ pub(super) struct RawCost {
     #[serde(deserialize_with = "duration")]
     window: Duration,
     min_tokens: u64,
+    calibrate: bool,
     weights: RawWeights,
     models: BTreeMap<String, RawWeights>,
 }
@@ -27,6 +28,7 @@ impl Default for RawCost {
             max_request_duration: Duration::from_mins(15),
             window: Duration::from_hours(1),
             min_tokens: 1000,
+            calibrate: false,
             weights: RawWeights::default(),
             models: BTreeMap::new(),
         }
@@ -86,6 +88,7 @@ impl RawCost {
             max_request_duration: self.max_request_duration,
             window: self.window,
             min_tokens: self.min_tokens,
+            calibrate: self.calibrate,
         })
     }
 
@@ -94,7 +97,11 @@ impl RawCost {
         let models = self.models.iter().map(|(model, raw)| {
             Ok((model.clone(), raw.over(default, &format!("cost.models.{model:?}"))?))
         });
-        Ok(WeightTable { default, models: models.collect::<Result<_, _>>()? })
+        Ok(WeightTable {
+            default,
+            models: models.collect::<Result<_, _>>()?,
+            learned: BTreeMap::new(),
+        })
     }
 }
 

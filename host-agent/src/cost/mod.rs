@@ -17,6 +17,7 @@
 
 mod account;
 mod amount;
+mod calibration;
 pub mod energy;
 mod key;
 mod ledger;
@@ -26,6 +27,7 @@ mod pool;
 mod rates;
 mod report;
 mod split;
+mod tick;
 mod weights;
 mod window;
 mod work;
@@ -33,12 +35,14 @@ mod work;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use calibration::Calibration;
 pub use energy::{EnergyReport, Millijoules};
 pub use key::{CostKey, CostOutcome, TokenType};
 pub use money::{HourlyPrice, MAX_DOLLARS_PER_HOUR, NanoDollars};
 pub use pool::{GpuName, PoolSpec};
 pub use rates::{Electricity, Rates};
 pub use report::{BillComponent, CostReport, IdleReason, NO_POOL, UnattributedReason};
+pub use tick::{CostConfig, Spending, Tick};
 pub use weights::{MAX_WEIGHT, WeightTable, Weights};
 pub use window::{ModelUnitCosts, UnitCost};
 
@@ -68,46 +72,6 @@ struct Away {
     waited: u32,
 }
 
-/// All that cost is worked out from, besides the gateway.
-#[derive(Clone, Debug)]
-pub struct CostConfig {
-    /// The pools as configured; those that are found come later, see [`CostEngine::set_pools`].
-    pub pools: Vec<PoolSpec>,
-    /// Token weights.
-    pub weights: WeightTable,
-    /// How long used money waits for tokens before it is given up as unattributed.
-    pub max_request_duration: Duration,
-    /// Over how long dollars per million tokens are worked out.
-    pub window: Duration,
-    /// Below this many tokens in the window nothing is said.
-    pub min_tokens: u64,
-}
-
-/// What a tick knows.
-#[derive(Clone, Copy, Debug)]
-pub struct Tick<'a> {
-    /// Time since the last tick, by the monotonic clock.
-    pub elapsed: Duration,
-    /// The prices in force.
-    pub rates: Rates,
-    /// The gateway's page; `None` when it could not be read.
-    pub gateway: Option<&'a EnvoyStats>,
-    /// The host's GPUs; `None` when they could not be read.
-    pub gpus: Option<&'a GpuReading>,
-    /// Whether the page that showed the last tick was read.
-    pub page_read: bool,
-}
-
-/// What one tick cost, and who for: the bill, and what was attributed to model and tenant. Money that
-/// was pending is attributed later than it was billed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Spending {
-    /// The whole bill.
-    pub bill: NanoDollars,
-    /// By model and tenant.
-    pub attributed: BTreeMap<(String, Option<String>), NanoDollars>,
-}
-
 /// The running cost model. Pure: time and pages go in, a report comes out.
 #[derive(Debug)]
 pub struct CostEngine {
@@ -130,6 +94,7 @@ pub struct CostEngine {
     /// Tokens of models that no pool serves.
     unpriced: BTreeMap<String, u64>,
     window: Window,
+    calibration: Calibration,
 }
 
 impl CostEngine {
@@ -150,6 +115,7 @@ impl CostEngine {
             energy: EnergyEngine::new(config.pools.len()),
             unpriced: BTreeMap::new(),
             window: Window::new(config.window, config.min_tokens),
+            calibration: Calibration::default(),
             config,
         }
     }
@@ -183,6 +149,25 @@ impl CostEngine {
         }
         self.money.grow(self.pools.len());
         self.energy.grow(self.pools.len());
+    }
+
+    /// Goes on learning weights where an earlier run stopped, with what it had learned.
+    pub fn resume(&mut self, calibration: Calibration) {
+        self.config.weights.learned = calibration.weights();
+        self.calibration = calibration;
+    }
+
+    /// What has been learned, to be saved; `None` when nothing is to be learned.
+    pub fn calibration(&self) -> Option<&Calibration> {
+        self.config.calibrate.then_some(&self.calibration)
+    }
+
+    /// Says when the present billing period began. With a new one learned weights come into force,
+    /// so that within a period every token of a kind weighs the same.
+    pub fn in_period(&mut self, start: i64) {
+        if self.config.calibrate && self.calibration.begin(start, self.config.weights.default) {
+            self.config.weights.learned = self.calibration.weights();
+        }
     }
 
     /// Bills one tick, takes the bill apart and returns what was spent.
@@ -257,7 +242,11 @@ impl CostEngine {
             let busy = pool.observe(elapsed, in_flight, work.request_time(place));
             self.money.book(place, *share, *share - share.share(busy, elapsed));
             self.energy.book(place, busy, elapsed);
-            self.share_out(place, work.take_tokens(place));
+            let tokens = work.take_tokens(place);
+            if self.config.calibrate {
+                self.calibration.observe(place, elapsed, busy, &tokens);
+            }
+            self.share_out(place, tokens);
         }
     }
 

@@ -15,6 +15,7 @@ fn config(pools: Vec<PoolSpec>) -> CostConfig {
         max_request_duration: Duration::from_mins(15),
         window: Duration::from_hours(1),
         min_tokens: 1,
+        calibrate: false,
     }
 }
 

@@ -72,14 +72,17 @@ impl Default for Weights {
 pub struct WeightTable {
     /// For models without weights of their own.
     pub default: Weights,
-    /// By model.
+    /// By model, as configured.
     pub models: BTreeMap<String, Weights>,
+    /// By model, as learned.
+    pub learned: BTreeMap<String, Weights>,
 }
 
 impl WeightTable {
-    /// The weights of a model.
+    /// The weights of a model: configured before learned before default.
     pub fn of(&self, model: &str) -> Weights {
-        self.models.get(model).copied().unwrap_or(self.default)
+        let own = self.models.get(model).or_else(|| self.learned.get(model));
+        own.copied().unwrap_or(self.default)
     }
 }
 

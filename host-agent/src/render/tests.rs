@@ -64,6 +64,7 @@ pub(crate) fn snapshot() -> Snapshot {
         max_request_duration: Duration::from_mins(15),
         window: Duration::from_hours(1),
         min_tokens: 1,
+        calibrate: false,
     });
     let rates = Rates {
         instance: HourlyPrice::from_dollars(3.6).unwrap(),

@@ -31,6 +31,7 @@ pub(super) fn config(envoy: Address) -> Config {
             max_request_duration: Duration::from_mins(15),
             window: Duration::from_hours(1),
             min_tokens: 1,
+            calibrate: false,
         },
         discovery: false,
         engines: Vec::new(),

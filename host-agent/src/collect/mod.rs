@@ -1,24 +1,26 @@
 //! One tick: every source is read under its deadline, the bill is taken apart, a snapshot is made.
 
+mod reading;
+
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::budget::Budgets;
+use crate::budget::{Budgets, Month};
 use crate::config::Config;
-use crate::cost::{CostConfig, CostEngine, Spending, Tick};
+use crate::cost::{Calibration, CostConfig, CostEngine, Spending, Tick};
 use crate::discovery::{Discovery, Found};
-use crate::engines::{self, EngineConfig, Reconciler};
-use crate::envoy::{self, EnvoyStats};
+use crate::engines::{Difference, EngineConfig, Reconciler};
+use crate::envoy::EnvoyStats;
 use crate::gpu::{GpuReading, GpuWatch, NvmlSource};
 use crate::host::{HostSource, HostStats};
 use crate::http::Address;
 use crate::price::{Price, PriceConfig, Pricing};
 use crate::snapshot::{Engine, Latest, Nvml, Snapshot, Source};
 use crate::state::{Moment, Saver, State, Store};
+use reading::{read_engines, read_envoy, update};
 
 /// Reads the sources and remembers what must outlive a tick.
 #[derive(Debug)]
@@ -44,6 +46,9 @@ pub(crate) struct Collector {
     proc: std::path::PathBuf,
     /// How long the agent did not run before it started; charged once.
     away: Duration,
+    /// What an earlier run learned; taken by the engine.
+    learned: Option<Calibration>,
+    utc_offset: i64,
     billed_until: Instant,
 }
 
@@ -96,6 +101,8 @@ impl Collector {
             state: store.map(|store| (Saver::new(store), Source::new("state"))),
             proc,
             away: away.map_or(Duration::ZERO, |(then, now)| now.running_since(&then)),
+            learned: saved.calibration,
+            utc_offset: config.utc_offset,
             billed_until: Instant::now(),
         })
     }
@@ -125,8 +132,11 @@ impl Collector {
             })
             .collect();
         let differences = self.reconciler.advance(elapsed, gateway, &compared);
-        let spending = self.bill(elapsed, latest.was_read());
         let taken_at = SystemTime::now();
+        if let Some(engine) = &mut self.engine {
+            engine.in_period(Month::of(unix_seconds(taken_at), self.utc_offset).start);
+        }
+        let spending = self.bill(elapsed, latest.was_read());
         self.budgets.tick(unix_seconds(taken_at), &spending);
         // Before it is shown, so that what was shown is never more than what a crash leaves.
         self.save().await;
@@ -194,6 +204,7 @@ impl Collector {
         if self.price.is_ok() && self.engine.is_none() {
             let mut engine = CostEngine::new(self.cost.clone());
             engine.charge_absence(std::mem::take(&mut self.away));
+            engine.resume(self.learned.take().unwrap_or_default());
             self.engine = Some(engine);
         }
     }
@@ -215,8 +226,15 @@ impl Collector {
     async fn save(&mut self) {
         let Some((saver, source)) = &mut self.state else { return };
         let asked = Instant::now();
-        let state =
-            State { last_tick: Moment::now(&self.proc), budgets: self.budgets.books().to_vec() };
+        let state = State {
+            last_tick: Moment::now(&self.proc),
+            budgets: self.budgets.books().to_vec(),
+            // Before there was a price, what an earlier run learned is kept as it is.
+            calibration: match &self.engine {
+                Some(engine) => engine.calibration().cloned(),
+                None => self.learned.clone(),
+            },
+        };
         let outcome = saver.save(state).await;
         update(source, outcome, Some(asked.elapsed()));
     }
@@ -224,7 +242,7 @@ impl Collector {
     fn snapshot(
         &self,
         taken_at: Option<SystemTime>,
-        differences: BTreeMap<String, engines::Difference>,
+        differences: BTreeMap<String, Difference>,
     ) -> Snapshot {
         let engine = self.engine.as_ref().filter(|_| self.price.is_ok());
         Snapshot {
@@ -246,49 +264,6 @@ impl Collector {
             state: self.state.as_ref().map(|(_, source)| source.clone()),
         }
     }
-}
-
-async fn read_envoy(admin: &Address, source: &mut Source<EnvoyStats>) {
-    let asked = Instant::now();
-    let outcome = envoy::collect(admin).await.map_err(|error| format!("{admin}: {error}"));
-    update(source, outcome, Some(asked.elapsed()));
-}
-
-/// All at once: one that hangs costs its own deadline, not the sum of all.
-async fn read_engines(engines: &mut [(EngineConfig, Engine)]) {
-    let pages: Vec<_> = engines
-        .iter()
-        .map(|(config, _)| {
-            let url = config.url.clone();
-            tokio::spawn(async move {
-                let asked = Instant::now();
-                (engines::collect(&url).await, asked.elapsed())
-            })
-        })
-        .collect();
-    for (page, (_, engine)) in pages.into_iter().zip(engines) {
-        let (outcome, took) = match page.await {
-            Ok((outcome, took)) => (outcome, Some(took)),
-            Err(error) => (Err(error.to_string()), None),
-        };
-        update(&mut engine.stats, outcome, took);
-    }
-}
-
-/// Takes a new outcome in; says so once when a source goes down or comes back.
-fn update<T>(source: &mut Source<T>, outcome: Result<T, String>, took: Option<Duration>) {
-    match (&source.outcome, &outcome) {
-        (Err(_), Ok(_)) => log::info!("source {} is up", source.name),
-        (Ok(_), Err(error)) => log::warn!("source {} is down: {error}", source.name),
-        (Err(before), Err(error)) if before != error => {
-            log::warn!("source {} is down: {error}", source.name);
-        }
-        (Ok(_), Ok(_)) | (Err(_), Err(_)) => {}
-    }
-    source.last_success =
-        if outcome.is_ok() { Some(SystemTime::now()) } else { source.last_success };
-    source.took = took;
-    source.outcome = outcome.map(Arc::new);
 }
 
 fn unix_seconds(at: SystemTime) -> i64 {
