@@ -7,8 +7,11 @@
 pub mod agent;
 pub mod build;
 pub mod envoy;
+pub mod event_stream;
+pub mod fixture;
 pub mod http;
 pub mod llm;
+pub mod native;
 pub mod page;
 pub mod process;
 pub mod prometheus;
