@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use gaugeway_sim::load::{self, Mix, Until, Url};
+use gaugeway_sim::load::{self, Http, Mix, Until, Url};
 use gaugeway_sim::wire::Api;
-use gaugeway_sim::{LoadConfig, ModelProfile, Observation, Server, ServerConfig};
+use gaugeway_sim::{Coding, LoadConfig, ModelProfile, Observation, Server, ServerConfig};
 
 pub(crate) use self::output::complain;
 use self::output::{Lines, progress, say, write_summary};
@@ -28,9 +28,13 @@ pub(crate) struct Command {
 enum Verb {
     /// Serve an OpenAI-compatible API until Ctrl-C or SIGTERM.
     ///
-    /// A request may say how it shall go with the header `x-sim-plan`: ok, no_usage, reset, out_of_memory, abort:K,
-    /// truncate:K, stall:K:MS, error_in_stream:K[:SHAPE] or http:STATUS[:CODE], where K counts generated events.
-    /// `x-sim-output: N` fixes the number of output tokens, `x-sim-id: ID` names the request in the truth.
+    /// HTTP/1.1 and, without TLS, HTTP/2 are spoken on the same port.
+    ///
+    /// A request may say how it shall go with the header `x-sim-plan`: ok, no_usage, reset, out_of_memory, timeout,
+    /// abort:K, abort:request|head|role|finish|done, truncate:K, end_early:K, stall:K:MS, error_in_stream:K[:SHAPE],
+    /// reset_after_headers, reset_in_stream:K, retry_once:503|reset or http:STATUS[:CODE], where K counts generated
+    /// events. `x-sim-output: N` fixes the number of output tokens, `x-sim-id: ID` names the request in the truth,
+    /// `x-sim-coding: gzip|deflate|br|zstd` asks for a content coding.
     Serve(Serve),
     /// Put load on a server and print what its users saw.
     Load(Box<Load>),
@@ -79,6 +83,12 @@ struct Load {
     /// or of full plans such as http:429:insufficient_quota.
     #[arg(long, value_name = "PLAN=WEIGHT,…", default_value = "ok=1")]
     mix: Mix,
+    /// Speak HTTP/2, without TLS.
+    #[arg(long)]
+    http2: bool,
+    /// The content coding to ask for: gzip, deflate, br or zstd. Only the simulator is bound to it.
+    #[arg(long, value_name = "CODING", default_value = "identity")]
+    coding: Coding,
     /// APIs to ask, in equal shares.
     #[arg(long, value_name = "API,…", value_delimiter = ',', default_value = "chat")]
     apis: Vec<ApiName>,
@@ -237,6 +247,8 @@ fn load_config(args: &Load) -> Result<LoadConfig, String> {
             Some(most) => (*base.output_tokens.start()).min(most)..=most,
             None => base.output_tokens,
         },
+        http: if args.http2 { Http::Two } else { Http::One },
+        coding: args.coding,
         sim,
         ramp: seconds("ramp", args.ramp)?,
         timeout: seconds("timeout", args.timeout)?,

@@ -14,6 +14,7 @@
 //! deadlines, [`wire`] writes an event as a real server does, [`server`] plays the script to a socket,
 //! [`load`] times what arrives, [`truth`] joins both.
 
+pub mod coding;
 pub mod fault;
 pub mod load;
 mod open_files;
@@ -26,9 +27,10 @@ pub mod server;
 pub mod truth;
 pub mod wire;
 
+pub use coding::Coding;
 pub use load::{LoadConfig, Observation, Report};
 pub use outcome::{ErrorClass, Mode, Outcome, Phase};
-pub use plan::Plan;
+pub use plan::{Plan, Stage};
 pub use profile::{ModelProfile, Style};
 pub use served::{Served, ServedEnd, Usage};
 pub use server::{Server, ServerConfig};

@@ -2,6 +2,7 @@
 
 mod chunk;
 mod classify;
+mod connection;
 mod exchange;
 mod mix;
 mod report;
@@ -9,6 +10,7 @@ mod request;
 mod sse;
 mod watch;
 
+pub use connection::Http;
 pub use mix::Mix;
 pub use report::{ModelReport, Report};
 pub use request::RequestPlan;
@@ -26,6 +28,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use self::exchange::Client;
+use crate::coding::Coding;
 use crate::open_files;
 use crate::outcome::{ErrorClass, Mode, Outcome, Phase};
 use crate::plan::Plan;
@@ -59,6 +62,10 @@ pub struct LoadConfig {
     pub prompt_words: RangeInclusive<u32>,
     /// Output tokens, both ends included.
     pub output_tokens: RangeInclusive<u32>,
+    /// How the server is spoken to.
+    pub http: Http,
+    /// The content coding that the server is asked for.
+    pub coding: Coding,
     /// Whether the server is ours and is told id, plan and length. A real one is only ever asked for
     /// `output_tokens` at most, and the only plan it can be part of is an abort.
     pub sim: bool,
@@ -85,6 +92,8 @@ impl LoadConfig {
             tool_share: 0.1,
             prompt_words: 20..=400,
             output_tokens: 16..=96,
+            http: Http::One,
+            coding: Coding::Identity,
             sim: true,
             ramp: Duration::from_secs(1),
             timeout: Duration::from_secs(120),
@@ -275,7 +284,7 @@ impl Queue {
 
 async fn work(queue: Rc<Queue>, start: Instant, done: mpsc::Sender<Observation>) {
     tokio::time::sleep_until(start).await;
-    let mut client = Client::new(queue.config.url.clone(), queue.config.timeout);
+    let mut client = Client::new(&queue.config);
     while let Some(plan) = queue.take() {
         let observation = client.ask(&plan).await;
         if done.send(observation).await.is_err() {

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use crate::fault::StreamFault;
 use crate::outcome::Mode;
-use crate::plan::Plan;
+use crate::plan::{Plan, Stage};
 use crate::profile::{ModelProfile, Style};
 use crate::served::Usage;
 use crate::wire::Api;
 
-/// How long the last token of an answer is held back from a client that announced its abort, so that a busy
-/// machine cannot turn the abort into a success.
+/// How long what follows its abort is held back from a client that announced it, so that a busy machine cannot turn
+/// the abort into another.
 pub const ABORT_GRACE: Duration = Duration::from_secs(10);
 
 /// What a generated event holds.
@@ -79,8 +79,21 @@ pub enum Event {
     Fault(StreamFault, Usage),
     /// `[DONE]`.
     Done,
-    /// No event: the connection is cut.
-    Cut,
+    /// No event: the connection is cut, in HTTP/2 the stream.
+    Cut(Cut),
+    /// No event: the body ends here.
+    End,
+}
+
+/// How a server breaks off. As the error of a service or of a body it makes hyper give up the exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Cut {
+    /// It closes the connection.
+    #[error("the plan closes the connection here")]
+    Close,
+    /// It resets the connection.
+    #[error("the plan resets the connection here")]
+    Reset,
 }
 
 /// An event and when it is due, counted from the moment the request was received.
@@ -119,18 +132,38 @@ impl Answer {
         if let Plan::Stall { after, pause } = plan {
             delay(&mut steps, after, pause);
         }
-        if let Plan::Abort { .. } = plan {
-            let before_last = steps.len().saturating_sub(1);
-            delay(&mut steps, u32::try_from(before_last).unwrap_or(u32::MAX), ABORT_GRACE);
-        }
-        let role_at = match (profile.style, steps.first()) {
+        let mut role_at = match (profile.style, steps.first()) {
             (Style::Vllm | Style::LlamaCpp, Some(first)) => first.at,
             (Style::OpenAi, _) | (_, None) => Duration::ZERO,
         };
+        match plan {
+            Plan::Abort(Stage::Request | Stage::Head) => {
+                role_at += ABORT_GRACE;
+                delay(&mut steps, 0, ABORT_GRACE);
+            }
+            Plan::Abort(Stage::Role) => delay(&mut steps, 0, ABORT_GRACE),
+            Plan::Abort(Stage::Events(_)) => {
+                let before_last = steps.len().saturating_sub(1);
+                delay(&mut steps, u32::try_from(before_last).unwrap_or(u32::MAX), ABORT_GRACE);
+            }
+            _ => {}
+        }
         let tail = match plan {
+            Plan::ResetAfterHeaders => {
+                let at = cut(&mut steps, 0);
+                return vec![Step { at, event: Event::Cut(Cut::Reset) }];
+            }
             Plan::Truncate { after } => {
                 let at = cut(&mut steps, after);
-                vec![Step { at, event: Event::Cut }]
+                vec![Step { at, event: Event::Cut(Cut::Close) }]
+            }
+            Plan::ResetInStream { after } => {
+                let at = cut(&mut steps, after);
+                vec![Step { at, event: Event::Cut(Cut::Reset) }]
+            }
+            Plan::EndEarly { after } => {
+                let at = cut(&mut steps, after);
+                vec![Step { at, event: Event::End }]
             }
             Plan::ErrorInStream { after, shape } => {
                 let shape = shape.unwrap_or_else(|| StreamFault::of_style(profile.style));
@@ -141,25 +174,25 @@ impl Answer {
                 tail.extend(shape.then_done().then_some(Step { at, event: Event::Done }));
                 tail
             }
-            Plan::Ok
-            | Plan::NoUsage
-            | Plan::Abort { .. }
-            | Plan::Stall { .. }
-            | Plan::Http(_)
-            | Plan::Reset => {
+            _ => {
                 let at = steps.last().map_or(role_at, |last| last.at);
                 let mut tail = Vec::new();
                 match (profile.style, steps.last_mut().map(|step| &mut step.event)) {
                     (Style::Vllm, Some(Event::Generated { finish: shared, .. })) => {
                         *shared = Some(finish);
                     }
-                    _ => tail.push(Event::Finish(finish)),
+                    _ => tail.push(Step { at, event: Event::Finish(finish) }),
                 }
+                let held =
+                    if plan == Plan::Abort(Stage::Finish) { ABORT_GRACE } else { Duration::ZERO };
                 if ask.include_usage && plan != Plan::NoUsage {
-                    tail.push(Event::Usage(usage));
+                    tail.push(Step { at: at + held, event: Event::Usage(usage) });
                 }
-                tail.push(Event::Done);
-                tail.into_iter().map(|event| Step { at, event }).collect()
+                tail.push(Step { at: at + held, event: Event::Done });
+                if plan == Plan::Abort(Stage::Done) {
+                    tail.push(Step { at: at + ABORT_GRACE, event: Event::End });
+                }
+                tail
             }
         };
         let role = Step { at: role_at, event: Event::Role };
@@ -223,7 +256,8 @@ fn generated_tokens(steps: &[Step]) -> u64 {
         | Event::Usage(_)
         | Event::Fault(..)
         | Event::Done
-        | Event::Cut => 0,
+        | Event::Cut(_)
+        | Event::End => 0,
     };
     steps.iter().map(tokens).sum()
 }

@@ -1,4 +1,5 @@
 //! The simulated LLM server: an OpenAI-compatible upstream that paces its answers and remembers what it sent.
+//! It speaks HTTP/1.1 and, without TLS, HTTP/2 on one port.
 
 mod answer;
 mod ledger;
@@ -13,9 +14,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde::Deserialize;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
@@ -24,6 +25,7 @@ use self::answer::Upstream;
 use self::ledger::Ledger;
 use crate::open_files;
 use crate::profile::ModelProfile;
+use crate::script::Cut;
 use crate::served::Served;
 
 /// What a server is and how much of its truth it keeps.
@@ -232,17 +234,32 @@ async fn accept(
     }
 }
 
+/// Serves HTTP/1.1, and HTTP/2 to a client that begins with its preface.
 async fn serve(stream: TcpStream, upstream: Arc<Upstream>) {
     // Without it the kernel may hold an event back to join it with the next. Refused only by a dead socket.
     let _dead = stream.set_nodelay(true);
-    let service = service_fn(|request| Arc::clone(&upstream).answer(request));
-    let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    // No method begins with these three, and a client sends its first bytes in one piece.
+    let mut first = [0; 3];
+    let two = stream.peek(&mut first).await.is_ok() && first == *b"PRI";
+    let service = service_fn(move |request| Arc::clone(&upstream).answer(request));
+    let io = TokioIo::new(stream);
+    if two {
+        // A cut is of one stream here, and hyper sends its RST_STREAM.
+        let _dead = http2::Builder::new(TokioExecutor::new()).serve_connection(io, service).await;
+        return;
+    }
+    let mut connection = http1::Builder::new().serve_connection(io, service);
     if let Err(error) = (&mut connection).await
-        && answer::is_planned_reset(&error)
+        && let Some(Cut::Reset) = planned(&error)
     {
         // With no time to linger, close sends RST.
         let _dead = connection.into_parts().io.into_inner().set_zero_linger();
     }
+}
+
+/// The cut for which a connection ended, if a plan said so.
+fn planned(error: &hyper::Error) -> Option<Cut> {
+    std::error::Error::source(error)?.downcast_ref().copied()
 }
 
 #[cfg(test)]

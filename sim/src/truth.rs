@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::load::Observation;
 use crate::outcome::{ErrorClass, Mode, Outcome, Phase};
+use crate::plan::{Plan, Stage};
 use crate::served::{Served, ServedEnd};
 
 /// What a gateway must have counted for one model.
@@ -117,9 +118,17 @@ impl Truth {
 
 fn dispute(seen: &Observation, served: &Served) -> Option<Dispute> {
     let agreed = match seen.outcome {
+        // The answer is whole with its finish reason, whatever the server still had to add.
+        Outcome::Success if seen.plan == Plan::Abort(Stage::Finish) => {
+            served.end == ServedEnd::ClientGone
+        }
         Outcome::Success => served.end == ServedEnd::Complete,
         Outcome::ClientAbort => served.end == ServedEnd::ClientGone,
         Outcome::Truncated => served.end == ServedEnd::Truncated,
+        // Whoever lost its patience has left.
+        Outcome::Error if seen.error_class == Some(ErrorClass::Timeout) => {
+            matches!(served.end, ServedEnd::ClientGone | ServedEnd::Error)
+        }
         Outcome::Error => served.end == ServedEnd::Error,
     };
     match (agreed, seen.outcome, served.end) {

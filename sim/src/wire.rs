@@ -101,7 +101,7 @@ impl StreamWriter {
             Event::Usage(usage) => self.usage(usage),
             Event::Fault(fault, usage) => fault_event(fault, &self.head, usage),
             Event::Done => "data: [DONE]\n\n".to_owned(),
-            Event::Cut => String::new(),
+            Event::Cut(_) | Event::End => String::new(),
         }
     }
 

@@ -1,69 +1,37 @@
 //! One request over a connection that is kept as long as the server lets it.
 
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
-use std::task::Context;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HOST};
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
+use super::connection::{Connection, Http, connect};
 use super::watch::{Stop, Watch};
-use super::{Observation, RequestPlan, Url};
+use super::{LoadConfig, Observation, RequestPlan, Url};
+use crate::coding::{Coding, Transcoder};
 use crate::outcome::Mode;
-use crate::plan::{ID_HEADER, OUTPUT_HEADER, PLAN_HEADER, Plan};
+use crate::plan::{CODING_HEADER, ID_HEADER, OUTPUT_HEADER, PLAN_HEADER, Plan, Stage};
+
+/// How long a client waits for a response head that it does not want. Gateway and server have the request by then.
+const IMPATIENCE: Duration = Duration::from_millis(200);
 
 /// A client with at most one connection.
 pub(super) struct Client {
     url: Url,
+    http: Http,
+    coding: Coding,
     patience: Duration,
     connection: Option<Connection>,
 }
 
-struct Connection {
-    sender: SendRequest<Full<Bytes>>,
-    driver: Driver,
-}
-
-/// Moves bytes between the socket and the request in flight. It runs inside the task that waits for them: a task of
-/// its own would put the scheduler between an event's arrival and the look at the clock. Dropping it closes the
-/// socket at once, which is what a client that leaves does.
-struct Driver(Option<http1::Connection<TokioIo<TcpStream>, Full<Bytes>>>);
-
-impl Driver {
-    /// Waits for something that needs this connection.
-    async fn drive<T>(&mut self, waited: impl Future<Output = T>) -> T {
-        let mut waited = pin!(waited);
-        poll_fn(|cx| {
-            self.advance(cx);
-            let result = waited.as_mut().poll(cx);
-            // What was asked for just now goes out now.
-            self.advance(cx);
-            result
-        })
-        .await
-    }
-
-    fn advance(&mut self, cx: &mut Context<'_>) {
-        // How the connection ended is seen by whoever waits for its response.
-        if let Some(connection) = &mut self.0
-            && Pin::new(connection).poll(cx).is_ready()
-        {
-            self.0 = None;
-        }
-    }
-}
-
 impl Client {
-    pub(super) fn new(url: Url, patience: Duration) -> Self {
-        Self { url, patience, connection: None }
+    pub(super) fn new(config: &LoadConfig) -> Self {
+        let LoadConfig { url, http, coding, timeout: patience, .. } = config.clone();
+        Self { url, http, coding, patience, connection: None }
     }
 
     /// Makes one request and watches its answer to the end.
@@ -73,7 +41,8 @@ impl Client {
         let exchange = self.exchange(plan, &mut watch);
         let stop = timeout(patience, exchange).await.unwrap_or(Stop::TimedOut);
         let end = Instant::now();
-        if stop != Stop::End {
+        let kept = stop == Stop::End || (stop == Stop::Left && self.http == Http::Two);
+        if !kept {
             self.connection = None;
         }
         observation(plan, &watch, stop, end)
@@ -85,24 +54,36 @@ impl Client {
         *watch = Watch::start();
         let Connection { sender, driver } = connection;
         let answered = async {
-            match sender.send_request(request).await {
+            match sender.send(request).await {
                 Ok(response) => read(response, plan, watch).await,
                 Err(_) => Stop::Broken,
             }
         };
+        if plan.plan == Plan::Abort(Stage::Request) {
+            return timeout(IMPATIENCE, driver.drive(answered)).await.unwrap_or(Stop::Left);
+        }
         driver.drive(answered).await
     }
 
     fn request(&self, plan: &RequestPlan) -> Request<Full<Bytes>> {
         let Url { host, port, prefix } = &self.url;
-        let mut request = Request::post(format!("{prefix}{}", plan.api.path()))
-            .header(HOST, format!("{host}:{port}"))
-            .header(CONTENT_TYPE, "application/json");
+        let path = plan.api.path();
+        let mut request = match self.http {
+            Http::One => {
+                Request::post(format!("{prefix}{path}")).header(HOST, format!("{host}:{port}"))
+            }
+            Http::Two => Request::post(format!("http://{host}:{port}{prefix}{path}")),
+        };
+        request = request.header(CONTENT_TYPE, "application/json");
+        if self.coding != Coding::Identity {
+            request = request.header(ACCEPT_ENCODING, self.coding.as_str());
+        }
         if plan.sim {
             request = request
                 .header(ID_HEADER, &plan.id)
                 .header(PLAN_HEADER, plan.plan.to_string())
-                .header(OUTPUT_HEADER, plan.output_tokens);
+                .header(OUTPUT_HEADER, plan.output_tokens)
+                .header(CODING_HEADER, self.coding.as_str());
         }
         request.body(plan.body().into()).unwrap_or_default()
     }
@@ -110,45 +91,49 @@ impl Client {
     /// The kept connection if it is still good, else a new one. Connecting is not part of any measured time.
     async fn connected(&mut self) -> Option<&mut Connection> {
         let kept = match &mut self.connection {
-            Some(Connection { sender, driver }) => driver.drive(sender.ready()).await.is_ok(),
+            Some(Connection { sender, driver }) => driver.drive(sender.is_ready()).await,
             None => false,
         };
         if !kept {
-            self.connection = connect(&self.url).await;
+            self.connection = connect(&self.url, self.http).await;
         }
         self.connection.as_mut()
     }
 }
 
-async fn connect(url: &Url) -> Option<Connection> {
-    let stream = TcpStream::connect((url.host.as_str(), url.port)).await.ok()?;
-    stream.set_nodelay(true).ok()?;
-    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
-    Some(Connection { sender, driver: Driver(Some(connection)) })
-}
-
 async fn read(mut response: Response<Incoming>, plan: &RequestPlan, watch: &mut Watch) -> Stop {
     let status = response.status().as_u16();
     watch.status = Some(status);
-    let content_type =
-        response.headers().get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
-    let streamed = status == 200 && content_type.starts_with(b"text/event-stream");
-    let leave_after = match plan.plan {
-        Plan::Abort { after } if streamed => Some(u64::from(after)),
+    let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let streamed = status == 200
+        && header(CONTENT_TYPE).is_some_and(|media| media.starts_with("text/event-stream"));
+    let coding = header(CONTENT_ENCODING).map_or(Ok(Coding::Identity), str::parse);
+    let Some(mut decoder) = coding.ok().and_then(|coding| Transcoder::decoder(coding).ok()) else {
+        return Stop::Broken;
+    };
+    let stage = match plan.plan {
+        Plan::Abort(stage) if streamed => Some(stage),
         _ => None,
     };
+    if stage == Some(Stage::Head) {
+        return Stop::Left;
+    }
     let mut whole = Vec::new();
     while let Some(frame) = response.body_mut().frame().await {
         let now = Instant::now();
         let Ok(frame) = frame else { return Stop::Broken };
         let Ok(bytes) = frame.into_data() else { continue };
+        if bytes.is_empty() {
+            continue;
+        }
         watch.touched(now);
+        let Ok(bytes) = decoder.piece(&bytes) else { return Stop::Broken };
         if streamed {
             watch.stream_bytes(&bytes, now);
         } else {
             whole.extend_from_slice(&bytes);
         }
-        if leave_after.is_some_and(|after| watch.generated_events >= after) {
+        if stage.is_some_and(|stage| watch.reached(stage)) {
             return Stop::Left;
         }
     }

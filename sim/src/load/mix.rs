@@ -8,7 +8,7 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 
 use crate::fault::{HttpFault, StreamFault};
-use crate::plan::Plan;
+use crate::plan::{Plan, Stage};
 
 /// A kind of plan whose numbers are drawn per request, or a plan with its numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Mix {
         let possible = |recipe: &Recipe| {
             matches!(
                 recipe,
-                Recipe::Abort | Recipe::Exactly(Plan::Ok) | Recipe::Exactly(Plan::Abort { .. })
+                Recipe::Abort | Recipe::Exactly(Plan::Ok) | Recipe::Exactly(Plan::Abort(_))
             )
         };
         self.parts.iter().all(|(recipe, _)| possible(recipe))
@@ -68,7 +68,7 @@ impl Recipe {
         let early = (output_tokens / 4).max(1);
         match self {
             Self::Exactly(plan) => plan,
-            Self::Abort => Plan::Abort { after: rng.random_range(1..=early) },
+            Self::Abort => Plan::Abort(Stage::Events(rng.random_range(1..=early))),
             Self::Truncate => Plan::Truncate { after: rng.random_range(0..=early) },
             Self::Stall => Plan::Stall {
                 after: rng.random_range(1..=early),
@@ -164,7 +164,7 @@ mod tests {
         let plans: Vec<_> = (0..10_000).map(|_| mix.draw(40, &mut rng)).collect();
         let share = |is: fn(&Plan) -> bool| plans.iter().filter(|plan| is(plan)).count();
         assert!((6800..7200).contains(&share(|plan| *plan == Plan::Ok)));
-        assert!((1800..2200).contains(&share(|plan| matches!(plan, Plan::Abort { .. }))));
+        assert!((1800..2200).contains(&share(|plan| matches!(plan, Plan::Abort(_)))));
         assert!((850..1150).contains(&share(|plan| *plan == Plan::Http(HttpFault::Quota))));
     }
 
@@ -174,7 +174,9 @@ mod tests {
         let mut rng = StdRng::seed_from_u64(3);
         for tokens in 4..50 {
             match mix.draw(tokens, &mut rng) {
-                Plan::Abort { after } => assert!(after <= tokens / 4, "{after} of {tokens}"),
+                Plan::Abort(Stage::Events(after)) => {
+                    assert!(after <= tokens / 4, "{after} of {tokens}")
+                }
                 other => panic!("{other}"),
             }
         }

@@ -1,6 +1,7 @@
 //! The client against the server, nothing in between: what one says it saw is what the other says it did.
 
 use super::*;
+use crate::plan::Stage;
 use crate::served::ServedEnd;
 use crate::{ModelProfile, Server, ServerConfig, Truth};
 
@@ -62,6 +63,40 @@ fn both_sides_agree_on_every_request() {
     assert_eq!(requests, 600);
 }
 
+/// A server that resets after its head, a client that leaves at any stage, any coding, both versions of HTTP.
+#[test]
+fn both_sides_agree_whatever_is_spoken_between_them() {
+    const ENDS: &str = "ok=6,truncate=1,end_early:2=1,reset=1,reset_after_headers=1,reset_in_stream:3=1,abort=1,\
+        abort:request=1,abort:head=1,abort:role=1,abort:finish=1,abort:done=1,http=1,error_in_stream=1";
+    for (coding, http) in
+        Coding::ALL.iter().flat_map(|coding| [(coding, Http::One), (coding, Http::Two)])
+    {
+        let server = server();
+        let config = LoadConfig { http, coding: *coding, ..config(&server, 120, ENDS) };
+        let report = run(&config, |_| ()).unwrap();
+        assert!(server.settle(Duration::from_secs(5)), "no server waits for a client that left");
+        let truth = Truth::by_model(&server.shutdown(), &report.observations);
+        for (model, truth) in &truth {
+            assert_eq!(truth.disputed, [], "{model} {coding} {http:?}");
+        }
+        for seen in &report.observations {
+            assert_eq!(seen.outcome, seen.plan.expected(), "{coding} {http:?} {seen:?}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_never_answers_by_plan_is_a_timeout_for_both() {
+    let server = server();
+    let config =
+        LoadConfig { timeout: Duration::from_millis(100), ..config(&server, 4, "timeout=1") };
+    let report = run(&config, |_| ()).unwrap();
+    assert!(server.settle(Duration::from_secs(5)));
+    let truth = Truth::by_model(&server.shutdown(), &report.observations);
+    assert!(truth.values().all(|truth| truth.disputed.is_empty()), "{truth:?}");
+    assert!(report.observations.iter().all(|seen| seen.error_class == Some(ErrorClass::Timeout)));
+}
+
 #[test]
 fn every_event_that_was_sent_is_seen() {
     let server = server();
@@ -95,7 +130,7 @@ fn a_client_that_leaves_is_seen_leaving() {
         assert_eq!(served.usage_reported, None);
     }
     for seen in report.observations {
-        let Plan::Abort { after } = seen.plan else { panic!("{seen:?}") };
+        let Plan::Abort(Stage::Events(after)) = seen.plan else { panic!("{seen:?}") };
         assert!(seen.generated_events >= u64::from(after), "{seen:?}");
     }
 }

@@ -8,6 +8,7 @@ use super::chunk::Chunk;
 use super::classify::{self, ErrorWords};
 use super::sse::SseReader;
 use crate::outcome::{ErrorClass, Outcome, Phase};
+use crate::plan::Stage;
 use crate::served::Usage;
 
 /// One answer as it arrives.
@@ -18,6 +19,7 @@ pub(super) struct Watch {
     pub(super) status: Option<u16>,
     pub(super) usage: Option<Usage>,
     pub(super) generated_events: u64,
+    events: u64,
     first_byte: Option<Instant>,
     first_generated: Option<Instant>,
     first_output: Option<Instant>,
@@ -56,6 +58,7 @@ impl Watch {
             status: None,
             usage: None,
             generated_events: 0,
+            events: 0,
             first_byte: None,
             first_generated: None,
             first_output: None,
@@ -81,6 +84,7 @@ impl Watch {
     }
 
     fn event(&mut self, data: &str, now: Instant) {
+        self.events += 1;
         if data == "[DONE]" {
             self.terminal.get_or_insert(now);
             return;
@@ -133,7 +137,18 @@ impl Watch {
         self.saw_finish |= chunk.choices.iter().any(|choice| choice.finish_reason.is_some());
     }
 
-    /// How it ended, given how reading stopped.
+    /// Whether the answer has come as far as a stage. The event of the role is the first one.
+    pub(super) fn reached(&self, stage: Stage) -> bool {
+        match stage {
+            Stage::Request | Stage::Head => true,
+            Stage::Role => self.events > 0,
+            Stage::Events(events) => self.generated_events >= u64::from(events),
+            Stage::Finish => self.saw_finish,
+            Stage::Done => self.terminal.is_some(),
+        }
+    }
+
+    /// How it ended, given how reading stopped. A client that leaves with the finish reason has the whole answer.
     pub(super) fn verdict(&self, stop: Stop) -> Verdict {
         let phase = match self.status {
             Some(200) => Phase::InStream,
@@ -143,7 +158,7 @@ impl Watch {
         if let Some(class) = self.error {
             return error(class);
         }
-        if self.terminal.is_some() || (self.saw_finish && stop == Stop::End) {
+        if self.terminal.is_some() || (self.saw_finish && matches!(stop, Stop::End | Stop::Left)) {
             return (Outcome::Success, None);
         }
         match (stop, self.status) {

@@ -79,8 +79,11 @@ fn a_stream_ends_as_its_plan_says() {
         ),
         (Plan::Ok, Style::Vllm, (20, vec![Event::Done, Event::Usage(usage)])),
         (Plan::NoUsage, Style::Vllm, (20, vec![Event::Done])),
-        (Plan::Truncate { after: 4 }, Style::Vllm, (4, vec![Event::Cut])),
-        (Plan::Truncate { after: 999 }, Style::Vllm, (19, vec![Event::Cut])),
+        (Plan::Truncate { after: 4 }, Style::Vllm, (4, vec![Event::Cut(Cut::Close)])),
+        (Plan::Truncate { after: 999 }, Style::Vllm, (19, vec![Event::Cut(Cut::Close)])),
+        (Plan::ResetInStream { after: 4 }, Style::Vllm, (4, vec![Event::Cut(Cut::Reset)])),
+        (Plan::ResetAfterHeaders, Style::OpenAi, (0, vec![Event::Cut(Cut::Reset)])),
+        (Plan::EndEarly { after: 4 }, Style::OpenAi, (4, vec![Event::End])),
         (error(None), Style::OpenAi, (4, vec![Event::Fault(StreamFault::OpenAi, so_far)])),
         (error(None), Style::Vllm, (4, vec![Event::Done, Event::Fault(StreamFault::Vllm, so_far)])),
         (
@@ -95,10 +98,26 @@ fn a_stream_ends_as_its_plan_says() {
 
 #[test]
 fn a_client_that_will_leave_never_gets_the_end_in_time() {
-    let steps = script(&steady(Style::Vllm), &ask(), Plan::Abort { after: 3 });
+    let steps = script(&steady(Style::Vllm), &ask(), Plan::Abort(Stage::Events(3)));
     let due = due(&steps);
     assert_eq!(due[18], 280);
     assert_eq!(due[19], 290 + ABORT_GRACE.as_millis());
+}
+
+/// What a client that leaves at a stage can get before it does.
+#[test]
+fn a_server_waits_for_a_client_that_will_leave() {
+    let sent = |stage| {
+        let steps = script(&steady(Style::OpenAi), &ask(), Plan::Abort(stage));
+        let in_time = steps.iter().filter(|step| step.at < ABORT_GRACE).map(|step| step.event);
+        let in_time: Vec<_> = in_time.collect();
+        (in_time.len(), in_time.last().copied())
+    };
+    assert_eq!(sent(Stage::Head), (0, None));
+    assert_eq!(sent(Stage::Role), (1, Some(Event::Role)));
+    assert_eq!(sent(Stage::Events(3)).0, 20, "the role and all events but the last");
+    assert_eq!(sent(Stage::Finish), (22, Some(Event::Finish(Finish::Stop))));
+    assert_eq!(sent(Stage::Done), (24, Some(Event::Done)));
 }
 
 #[test]

@@ -7,33 +7,26 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use hyper::header::CONTENT_TYPE;
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use hyper::{HeaderMap, Method, Request, Response};
 use tokio::time::{Instant, sleep_until};
 
 use super::ledger::{Arrival, Entry, Ledger};
 use super::reply::{PacedReply, Reply, Sent, WholeReply};
 use super::request::RequestBody;
+use crate::coding::Coding;
 use crate::fault::{HttpFault, StreamFault};
 use crate::outcome::Mode;
-use crate::plan::{ID_HEADER, OUTPUT_HEADER, PLAN_HEADER, Plan};
+use crate::plan::{
+    ATTEMPT_HEADER, CODING_HEADER, FirstAttempt, ID_HEADER, OUTPUT_HEADER, PLAN_HEADER, Plan, Stage,
+};
 use crate::profile::ModelProfile;
-use crate::script::{Answer, Ask};
+use crate::script::{Answer, Ask, Cut};
 use crate::served::ServedEnd;
 use crate::wire::{self, Api, StreamWriter};
 
 /// The largest request body that is read; more is answered with 413.
 const MAX_REQUEST_BYTES: usize = 64 << 20;
-
-/// No answer: the connection is to be reset.
-#[derive(Debug, thiserror::Error)]
-#[error("the plan resets the connection before the response head")]
-pub(super) struct PlannedReset;
-
-/// Whether a connection ended because a plan said so before the response head.
-pub(super) fn is_planned_reset(error: &hyper::Error) -> bool {
-    std::error::Error::source(error).is_some_and(|source| source.is::<PlannedReset>())
-}
 
 /// What all connections share.
 pub(super) struct Upstream {
@@ -55,10 +48,18 @@ impl Upstream {
     pub(super) async fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,
-    ) -> Result<Response<Reply>, PlannedReset> {
+    ) -> Result<Response<Reply>, Cut> {
         let api = Api::ALL.into_iter().find(|api| api.path() == request.uri().path());
         match (request.method(), request.uri().path(), api) {
-            (&Method::POST, _, Some(api)) => self.generate(api, request).await,
+            (&Method::POST, _, Some(api)) => {
+                let coding = header(request.headers(), CODING_HEADER).map(str::parse);
+                match coding.unwrap_or(Ok(Coding::Identity)) {
+                    Ok(coding) => coded(self.generate(api, request).await?, coding),
+                    Err(reason) => {
+                        Ok(plain(400, JSON, invalid(&format!("{CODING_HEADER}: {reason}"))))
+                    }
+                }
+            }
             (&Method::GET, "/v1/models", _) => {
                 let body = wire::models_body(self.models.keys().map(String::as_str));
                 Ok(plain(200, JSON, body))
@@ -72,11 +73,7 @@ impl Upstream {
         }
     }
 
-    async fn generate(
-        &self,
-        api: Api,
-        request: Request<Incoming>,
-    ) -> Result<Response<Reply>, PlannedReset> {
+    async fn generate(&self, api: Api, request: Request<Incoming>) -> Result<Response<Reply>, Cut> {
         let at = Instant::now();
         let headers = request.headers();
         let plan = match header(headers, PLAN_HEADER).map_or(Ok(Plan::Ok), str::parse) {
@@ -85,6 +82,8 @@ impl Upstream {
                 return Ok(plain(400, JSON, invalid(&format!("{PLAN_HEADER}: {reason}"))));
             }
         };
+        let attempt =
+            header(headers, ATTEMPT_HEADER).and_then(|text| text.parse().ok()).unwrap_or(1);
         let exact_tokens = header(headers, OUTPUT_HEADER).and_then(|text| text.parse().ok());
         let id = header(headers, ID_HEADER).map(str::to_owned);
         let path = api.path().to_owned();
@@ -96,7 +95,7 @@ impl Upstream {
                 return Ok(refuse(entry, 413, JSON, invalid("The request is larger than 64 MiB.")));
             }
             // The client left while it was still speaking. Nobody reads this answer.
-            Err(_) => return Err(PlannedReset),
+            Err(_) => return Err(Cut::Reset),
         };
         let body: RequestBody<'_> = match serde_json::from_slice(&body) {
             Ok(body) => body,
@@ -107,12 +106,14 @@ impl Upstream {
         let Some(profile) = self.models.get(body.model.as_ref()) else {
             return Ok(refuse(entry, 404, JSON, wire::unknown_model(&body.model)));
         };
-        match resolve(plan, profile) {
+        match resolve(plan, profile, attempt) {
             Plan::Reset => {
                 entry.end(ServedEnd::Error);
-                Err(PlannedReset)
+                Err(Cut::Reset)
             }
             Plan::Http(fault) => Ok(fail(entry, fault, profile)),
+            // Until the client leaves, or the server is stopped.
+            Plan::Timeout | Plan::Abort(Stage::Request) => std::future::pending().await,
             plan => {
                 entry.follows(plan);
                 Ok(self.speak(profile, &ask, plan, entry).await)
@@ -148,9 +149,12 @@ impl Upstream {
 
 const JSON: &str = "application/json";
 
-/// Fills in what the plan leaves to the server.
-fn resolve(plan: Plan, profile: &ModelProfile) -> Plan {
+/// Fills in what the plan leaves to the server and to the attempt.
+fn resolve(plan: Plan, profile: &ModelProfile, attempt: u32) -> Plan {
     match plan {
+        Plan::RetryOnce(_) if attempt > 1 => Plan::Ok,
+        Plan::RetryOnce(FirstAttempt::Overloaded) => Plan::Http(HttpFault::Overloaded),
+        Plan::RetryOnce(FirstAttempt::Reset) => Plan::Reset,
         Plan::ErrorInStream { after, shape: None } => {
             Plan::ErrorInStream { after, shape: Some(StreamFault::of_style(profile.style)) }
         }
@@ -186,10 +190,20 @@ fn response(status: u16, content_type: &'static str, reply: Reply) -> Response<R
     let mut response = Response::new(reply);
     // Every status here is a number from the tables of this crate, so none is out of range.
     *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or_default();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
-        .headers_mut()
-        .insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(content_type));
-    response
+}
+
+/// The same response in a content coding, errors too: servers that compress, compress everything.
+fn coded(response: Response<Reply>, coding: Coding) -> Result<Response<Reply>, Cut> {
+    if coding == Coding::Identity {
+        return Ok(response);
+    }
+    let (mut head, reply) = response.into_parts();
+    head.headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.as_str()));
+    // Without memory for the coder there is no answer.
+    let reply = reply.coded(coding).map_err(|_| Cut::Close)?;
+    Ok(Response::from_parts(head, reply))
 }
 
 fn invalid(message: &str) -> String {

@@ -1,6 +1,7 @@
 //! Response bodies: a whole one, or a script played to the socket by the clock.
 
 use std::future::Future as _;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -9,14 +10,10 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::ledger::Entry;
-use crate::script::{Event, Step};
+use crate::coding::{Coding, Transcoder};
+use crate::script::{Cut, Event, Step};
 use crate::served::{ServedEnd, Usage};
 use crate::wire::StreamWriter;
-
-/// The planned cut of a connection inside an answer.
-#[derive(Debug, thiserror::Error)]
-#[error("the plan cuts the connection here")]
-pub(super) struct Cut;
 
 /// A response body that knows its entry in the ledger.
 pub(super) enum Reply {
@@ -24,6 +21,28 @@ pub(super) enum Reply {
     Whole(WholeReply),
     /// A paced stream.
     Paced(PacedReply),
+}
+
+impl Reply {
+    /// The same reply in a content coding.
+    ///
+    /// # Errors
+    ///
+    /// There is no memory for the coder.
+    pub(super) fn coded(mut self, coding: Coding) -> io::Result<Self> {
+        let mut encoder = Transcoder::encoder(coding)?;
+        match &mut self {
+            Self::Whole(whole) => {
+                if let Some(bytes) = &mut whole.bytes {
+                    let mut coded = encoder.piece(bytes)?;
+                    coded.extend(encoder.end()?);
+                    *bytes = coded.into();
+                }
+            }
+            Self::Paced(paced) => paced.encoder = encoder,
+        }
+        Ok(self)
+    }
 }
 
 impl Body for Reply {
@@ -97,6 +116,7 @@ pub(super) struct PacedReply {
     steps: std::vec::IntoIter<Step>,
     due: Option<Step>,
     writer: StreamWriter,
+    encoder: Transcoder,
     entry: Entry,
     alarm: Pin<Box<Sleep>>,
     /// Whether the connection was given the chance to write out what it already has.
@@ -108,7 +128,8 @@ impl PacedReply {
         let mut steps = steps.into_iter();
         let due = steps.next();
         let alarm = Box::pin(sleep_until(entry.received_at()));
-        Self { steps, due, writer, entry, alarm, flushed: false }
+        let encoder = Transcoder::PLAIN;
+        Self { steps, due, writer, encoder, entry, alarm, flushed: false }
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
@@ -121,31 +142,39 @@ impl PacedReply {
                     return Poll::Pending;
                 }
             }
-            if step.event == Event::Cut {
-                return self.poll_cut(cx);
+            if let Event::Cut(cut) = step.event {
+                return self.poll_cut(cut, cx);
             }
             self.due = self.steps.next();
-            let bytes = self.writer.write(step.event);
-            if bytes.is_empty() {
+            let text = self.writer.write(step.event);
+            if text.is_empty() {
                 continue;
             }
+            let Ok(bytes) = self.encoder.piece(text.as_bytes()) else {
+                return Poll::Ready(Some(Err(Cut::Close)));
+            };
             self.flushed = false;
             self.record(step.event);
             return Poll::Ready(Some(Ok(Frame::data(bytes.into()))));
         }
-        self.entry.end(ServedEnd::Complete);
+        match self.encoder.end() {
+            Ok(tail) if !tail.is_empty() => return Poll::Ready(Some(Ok(Frame::data(tail.into())))),
+            _ => {}
+        }
+        // Whatever was said before counts: an error, or `[DONE]`. Without either the answer is not whole.
+        self.entry.end(ServedEnd::Truncated);
         Poll::Ready(None)
     }
 
     /// An error from a body makes hyper drop what it has not written yet, so it gets one turn to write first.
-    fn poll_cut(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+    fn poll_cut(&mut self, cut: Cut, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         if !self.flushed {
             self.flushed = true;
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         self.entry.end(ServedEnd::Truncated);
-        Poll::Ready(Some(Err(Cut)))
+        Poll::Ready(Some(Err(cut)))
     }
 
     fn record(&mut self, event: Event) {
@@ -158,7 +187,8 @@ impl PacedReply {
                 }
                 self.entry.end(ServedEnd::Error);
             }
-            Event::Role | Event::Finish(_) | Event::Done | Event::Cut => {}
+            Event::Done => self.entry.end(ServedEnd::Complete),
+            Event::Role | Event::Finish(_) | Event::Cut(_) | Event::End => {}
         }
     }
 }

@@ -1,5 +1,4 @@
 use super::*;
-use crate::plan::Plan;
 use crate::served::Usage;
 
 fn served(id: &str, end: ServedEnd, usage: Option<Usage>) -> Served {

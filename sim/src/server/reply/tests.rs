@@ -29,6 +29,7 @@ async fn deadlines_are_absolute() {
     let start = Instant::now();
     let ledger = Arc::new(Ledger::new(10));
     let steps = [10, 20, 30, 40].map(|at| (at, generated(0)));
+    let steps: Vec<_> = steps.into_iter().chain([(40, Event::Done)]).collect();
     let mut reply = play(&ledger, &steps);
     let mut sent = Vec::new();
     while let Some(frame) = reply.frame().await {
@@ -38,7 +39,7 @@ async fn deadlines_are_absolute() {
             tokio::time::sleep(Duration::from_millis(15)).await;
         }
     }
-    assert_eq!(sent, [10, 25, 30, 40]);
+    assert_eq!(sent, [10, 25, 30, 40, 40]);
     drop(reply);
     let served = ledger.served();
     assert_eq!((served[0].first_event_us, served[0].last_event_us), (Some(10_000), Some(40_000)));
@@ -62,11 +63,11 @@ async fn only_what_was_handed_over_is_written_down() {
 #[tokio::test(start_paused = true)]
 async fn what_precedes_a_cut_is_written_out_first() {
     let ledger = Arc::new(Ledger::new(10));
-    let mut reply = play(&ledger, &[(0, Event::Finish(Finish::Stop)), (0, Event::Cut)]);
+    let mut reply = play(&ledger, &[(0, Event::Finish(Finish::Stop)), (0, Event::Cut(Cut::Close))]);
     reply.frame().await.unwrap().unwrap();
     let mut cx = Context::from_waker(std::task::Waker::noop());
     assert!(Pin::new(&mut reply).poll_frame(&mut cx).is_pending());
-    assert!(matches!(Pin::new(&mut reply).poll_frame(&mut cx), Poll::Ready(Some(Err(Cut)))));
+    assert!(matches!(Pin::new(&mut reply).poll_frame(&mut cx), Poll::Ready(Some(Err(Cut::Close)))));
     drop(reply);
     assert_eq!(ledger.served()[0].end, ServedEnd::Truncated);
 }
