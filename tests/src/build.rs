@@ -33,7 +33,14 @@ pub fn harness() -> &'static Path {
     HARNESS.get_or_init(|| artefact(&["--package=gaugeway-harness", "--bin=gaugeway-harness"]))
 }
 
-/// Runs `cargo build` and gives the last file that it says it made: the wasm or the executable.
+/// The fake `libnvidia-ml.so`, built once.
+pub fn fake_nvml() -> &'static Path {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    LIBRARY.get_or_init(|| artefact(&["--package=gaugeway-fake-nvml"]))
+}
+
+/// Runs `cargo build` and gives the last file that it says it made: the wasm, the executable or the
+/// C library.
 fn artefact(args: &[&str]) -> PathBuf {
     let output = Command::new(env!("CARGO"))
         .current_dir(workspace())
@@ -51,9 +58,10 @@ fn artefact(args: &[&str]) -> PathBuf {
             Some(executable) => Some(PathBuf::from(executable)),
             None => {
                 let file = PathBuf::from(message["filenames"][0].as_str()?);
-                (file.extension()? == "wasm").then_some(file)
+                let extension = file.extension()?;
+                (extension == "wasm" || extension == "so").then_some(file)
             }
         })
         .next_back()
-        .unwrap_or_else(|| panic!("cargo build {args:?} made no wasm and no executable"))
+        .unwrap_or_else(|| panic!("cargo build {args:?} made nothing to run"))
 }

@@ -8,6 +8,7 @@ pub mod agent;
 pub mod build;
 pub mod envoy;
 pub mod event_stream;
+pub mod fake_nvml;
 pub mod fixture;
 pub mod http;
 pub mod llm;

@@ -5,9 +5,25 @@ use crate::process::Process;
 use crate::{http, wait_for};
 use serde_json::Value;
 use std::fs;
+use std::io::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
+
+/// Panics with what `promtool check metrics` finds wrong with a page.
+pub fn check_metrics(promtool: &Path, page: &str) {
+    let mut child = Command::new(promtool)
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool runs");
+    let mut stdin = child.stdin.take().expect("stdin is a pipe");
+    stdin.write_all(page.as_bytes()).expect("promtool reads");
+    drop(stdin);
+    let output = child.wait_with_output().expect("promtool ends");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
 
 /// One page to scrape.
 #[derive(Clone, Copy, Debug)]

@@ -12,6 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("gaugeway-core", &[]),
     ("gaugeway-filter", &["gaugeway-core"]),
     ("gaugeway-agent", &["gaugeway-core"]),
+    ("gaugeway-fake-nvml", &[]),
     ("gaugeway-harness", &[]),
     ("gaugeway-sim", &[]),
     ("xtask", &[]),

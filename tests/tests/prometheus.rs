@@ -4,13 +4,10 @@ use gaugeway_sim::load::{self, LoadConfig, Report, Until};
 use gaugeway_sim::{ModelProfile, Observation, Server, ServerConfig, Usage};
 use gaugeway_tests::agent::Agent;
 use gaugeway_tests::envoy::{Config, Envoy};
-use gaugeway_tests::prometheus::{Prometheus, Target};
+use gaugeway_tests::prometheus::{Prometheus, Target, check_metrics};
 use gaugeway_tests::{real, scratch};
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::num::NonZeroU32;
-use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const DOLLARS_PER_HOUR: f64 = 36.0;
@@ -61,7 +58,7 @@ fn prometheus_answers_what_is_true() {
     tokens_per_second(&prometheus, window, rate_tokens as f64);
     ttft_p95_is_in_the_right_bucket(&prometheus, &asked);
     the_cost_is_the_bill(&prometheus, busy, &asked);
-    promtool_likes_the_page(&promtool, &agent.metrics());
+    check_metrics(&promtool, &agent.metrics());
 }
 
 /// Streams that all report usage, so that every token has a known price.
@@ -186,18 +183,6 @@ fn weighted_tokens(usage: Usage) -> f64 {
     let cached = usage.cached.unwrap_or(0);
     let tokens = [usage.input - cached, cached, usage.output];
     tokens.iter().zip(WEIGHTS).map(|(tokens, weight)| *tokens as f64 * weight).sum()
-}
-
-fn promtool_likes_the_page(promtool: &Path, page: &str) {
-    let mut child = Command::new(promtool)
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 fn by_model(asked: &[Observation], tokens: impl Fn(Usage) -> u64) -> BTreeMap<String, f64> {
