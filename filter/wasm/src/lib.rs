@@ -1,5 +1,5 @@
 //! The filter in Envoy: a thin shell that carries bytes and moments from the host to
-//! [`gaugeway_core`], and its numbers back.
+//! `gaugeway_core`, and its numbers back.
 //!
 //! Nothing in it can fail, wait or change a stream. `sys` is the only file with `unsafe` in it.
 #![cfg(target_arch = "wasm32")]
