@@ -37,7 +37,7 @@ pub struct Found {
     pub upstreams: Upstreams,
 }
 
-/// Looks again every [`PERIOD`].
+/// Looks again every `PERIOD`.
 #[derive(Debug)]
 pub struct Discovery {
     admin: Address,
