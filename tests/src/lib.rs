@@ -10,6 +10,8 @@ pub mod envoy;
 pub mod event_stream;
 pub mod fake_nvml;
 pub mod fixture;
+pub mod gateway;
+pub mod harness;
 pub mod http;
 pub mod llm;
 pub mod native;

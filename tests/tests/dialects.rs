@@ -1,11 +1,11 @@
 //! Every dialect, streamed and not, and every end: each hand-written exchange gives what its sidecar
 //! expects, from the filter as Envoy runs it.
 
-use gaugeway_harness::Module;
 use gaugeway_harness::replay::{Replay, Stat, StatValue, replay};
 use gaugeway_harness::split::Split;
+use gaugeway_tests::event_stream;
 use gaugeway_tests::fixture::{self, Fixture};
-use gaugeway_tests::{build, event_stream};
+use gaugeway_tests::harness::module;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -66,10 +66,6 @@ fn binary_bodies_are_what_their_text_says() {
         }
     }
     assert!(bodies > 5, "{bodies} bodies");
-}
-
-fn module() -> Module {
-    Module::load(&fs::read(build::filter()).unwrap()).unwrap()
 }
 
 /// What was measured, under the names of `expected`.

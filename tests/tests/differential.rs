@@ -1,11 +1,10 @@
 //! The core as it is and the core as wasm come to the same, stat for stat; and so do whole and cut bodies.
 
-use gaugeway_harness::Module;
 use gaugeway_harness::replay::replay;
 use gaugeway_harness::split::Split;
+use gaugeway_tests::harness::module;
 use gaugeway_tests::native::Seen;
-use gaugeway_tests::{build, fixture, native};
-use std::fs;
+use gaugeway_tests::{fixture, native};
 
 #[test]
 fn the_filter_in_wasm_says_what_the_core_says() {
@@ -41,8 +40,4 @@ fn in_the_core_each_single_cut_gives_the_same() {
             assert_eq!(with_an_empty_piece, whole, "{} cut twice at {cut}", fixture.name);
         }
     }
-}
-
-fn module() -> Module {
-    Module::load(&fs::read(build::filter()).unwrap()).unwrap()
 }

@@ -38,8 +38,8 @@ pub struct Registry {
     upstreams: LabelTable,
     /// By model label.
     rates: Vec<Rates>,
-    /// Host ids. `None`: the host refused this one.
-    series: BTreeMap<Key, Option<u32>>,
+    /// Host ids.
+    series: BTreeMap<Key, u32>,
 }
 
 /// A series: a stat with its label values.
@@ -107,17 +107,16 @@ impl Registry {
         self.emit(stats, Traffic::NONE, Sample::new(Stat::StreamsSeen, ["", ""], 1));
     }
 
-    /// LLM requests to `upstream` that are in flight become more or fewer.
-    pub fn active(&mut self, stats: &mut impl Stats, upstream: &[u8], by: i64) {
+    /// LLM requests to `upstream` that are in flight become more or fewer. Whether that could be recorded:
+    /// what did not go up must not come down.
+    pub fn active(&mut self, stats: &mut impl Stats, upstream: &[u8], by: i64) -> bool {
         let upstream = self.upstreams.admit(upstream);
         let key = Key {
             stat: Stat::ActiveStreams,
             traffic: Traffic { upstream, ..Traffic::NONE },
             extra: ["", ""],
         };
-        if let Some(id) = self.id(stats, key) {
-            stats.shift(id, by);
-        }
+        self.id(stats, key).inspect(|id| stats.shift(*id, by)).is_some()
     }
 
     /// Gaps between generated events of a running stream, which looks its series up only once.
@@ -255,7 +254,7 @@ impl Registry {
     /// The host's id of a series. Resolved once: `define_metric` takes a lock and a fresh id each time.
     fn id(&mut self, stats: &mut impl Stats, key: Key) -> Option<u32> {
         if let Some(id) = self.series.get(&key) {
-            return *id;
+            return Some(*id);
         }
         let room = usize::try_from(self.config.max_series).unwrap_or(usize::MAX);
         let global = key.stat.spec().scope == Scope::Global;
@@ -264,9 +263,11 @@ impl Registry {
             return None;
         }
         let id = stats.define(key.stat.spec().kind, &self.name(key));
-        self.series.insert(key, id);
-        if id.is_none() && !global {
-            self.lost(stats);
+        match id {
+            Some(id) => drop(self.series.insert(key, id)),
+            // A host that refuses now may agree when the series is needed again.
+            None if !global => self.lost(stats),
+            None => {}
         }
         id
     }

@@ -17,15 +17,20 @@ pub(crate) enum Count {
 
 const COUNTS: usize = 9;
 
-/// The counts as they were reported, whatever they include.
+/// The counts as they were reported, whatever they include. Every open stream has one, so which of them
+/// have come is kept in bits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Reports([Option<u64>; COUNTS]);
+pub(crate) struct Reports {
+    tokens: [u64; COUNTS],
+    reported: u16,
+}
 
 impl Reports {
     /// Takes a count. Reports are cumulative, so the last one of a field stands.
     pub(crate) fn last(&mut self, count: Count, tokens: u64) {
-        if let Some(slot) = self.0.get_mut(count as usize) {
-            *slot = Some(tokens);
+        if let Some(slot) = self.tokens.get_mut(count as usize) {
+            *slot = tokens;
+            self.reported |= 1 << count as u16;
         }
     }
 
@@ -40,7 +45,8 @@ impl Reports {
     }
 
     fn get(&self, count: Count) -> Option<u64> {
-        self.0.get(count as usize).copied().flatten()
+        let reported = self.reported & 1 << count as u16 != 0;
+        self.tokens.get(count as usize).copied().filter(|_| reported)
     }
 }
 

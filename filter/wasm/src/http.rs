@@ -65,10 +65,7 @@ impl HttpStream {
         };
         let Some(observer) = Observer::start(shared.clock.now(), &head) else { return };
         let upstream = host::upstream().unwrap_or_default();
-        let counted = observer.is_certain();
-        if counted {
-            registry.active(&mut EnvoyStats, &upstream, 1);
-        }
+        let counted = observer.is_certain() && registry.active(&mut EnvoyStats, &upstream, 1);
         let injection = shared.inject_usage.then(|| Injection::start(&head)).flatten();
         let published = Published::Nothing;
         self.watched = Some(Box::new(Watched {

@@ -164,10 +164,12 @@ pub(crate) fn wall_time() -> Option<u64> {
     number(|time| unsafe { import::proxy_get_current_time_nanoseconds(time) })
 }
 
-/// Defines a stat; `kind` is 0 for a counter, 1 for a gauge, 2 for a histogram (`MetricType`).
+/// Defines a stat; `kind` is 0 for a counter, 1 for a gauge, 2 for a histogram (`MetricType`). No stat has
+/// the id 0 (proxy-wasm-cpp-host counts from 4), so a host that says so has defined nothing.
 pub(crate) fn define_metric(kind: u32, name: &str) -> Option<u32> {
     // SAFETY: the name is readable for the length given, the pointer is valid for writes.
     number(|id| unsafe { import::proxy_define_metric(kind, name.as_ptr(), name.len(), id) })
+        .filter(|id| *id > 0)
 }
 
 /// Adds to a counter, sets a gauge, records into a histogram. What fails is not recorded.

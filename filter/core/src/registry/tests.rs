@@ -174,12 +174,15 @@ fn the_table_of_series_is_capped_and_its_losses_counted() {
 }
 
 #[test]
-fn a_host_that_refuses_is_counted_and_asked_once_per_series() {
+fn a_host_that_refuses_is_counted_and_asked_again() {
     let (mut registry, mut stats) = (registry(""), Plain { refuse: true, ..Plain::default() });
     run(&mut registry, &mut stats, "m", None, END, End::Last);
     run(&mut registry, &mut stats, "m", None, END, End::Last);
     assert!(stats.sum("reason=.=series_full") > 0);
     assert_eq!(stats.sum("gaugeway_requests_total"), 0);
+    stats.refuse = false;
+    run(&mut registry, &mut stats, "m", None, END, End::Last);
+    assert_eq!(stats.sum("gaugeway_requests_total"), 1);
 }
 
 #[test]
