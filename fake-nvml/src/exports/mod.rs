@@ -5,6 +5,7 @@ mod events;
 mod getters;
 mod gpm;
 mod mig;
+mod processes;
 mod system;
 
 use std::ffi::{c_char, c_uint};
