@@ -1,8 +1,8 @@
 //! All checks of a commit.
 
 use crate::shell::{self, step};
-use crate::test;
 use crate::workspace::Workspace;
+use crate::{fuzz, test};
 use anyhow::Result;
 
 /// Runs them, the quick ones first, and stops at the first failure.
@@ -24,6 +24,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     step("Documentation");
     let mut doc = workspace.cargo(["doc", "--workspace", "--no-deps", "--document-private-items"]);
     shell::run(doc.env("RUSTDOCFLAGS", "-D warnings"))?;
+
+    fuzz::run(workspace, &fuzz::Args::default())?;
 
     step("All checks passed");
     Ok(())
