@@ -95,7 +95,7 @@ impl Answer {
     }
 
     /// Goes on as if the unfinished event had been read as far as `event`, with so many bytes of text.
-    pub(crate) fn resume(&mut self, event: Event, text: usize) {
+    pub(crate) fn resume(&mut self, event: Event, text: u64) {
         self.event = event;
         self.add_text(text);
     }
@@ -106,8 +106,7 @@ impl Answer {
         silent && !self.failed && self.fault.is_none() && self.api.is_none() && !self.blocked
     }
 
-    fn add_text(&mut self, bytes: usize) {
-        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+    fn add_text(&mut self, bytes: u64) {
         self.content_bytes = self.content_bytes.saturating_add(bytes);
     }
 
@@ -128,7 +127,7 @@ impl Answer {
             Value::Object => 1,
             Value::Array | Value::Count(_) | Value::NoCount | Value::Flag(_) | Value::Null => 0,
         };
-        self.add_text(bytes);
+        self.add_text(u64::try_from(bytes).unwrap_or(u64::MAX));
         bytes > 0
     }
 }

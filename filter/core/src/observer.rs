@@ -64,7 +64,7 @@ impl Sink for Request {
 
 /// The body that is being read now.
 enum Wire {
-    Request(Scanner),
+    Request(Box<Scanner>),
     Response(Box<Body>),
     /// Nothing that is understood, or nothing any more.
     Ignored,
@@ -122,7 +122,7 @@ impl Observer {
             degraded.insert(Degraded::NoClock);
         }
         let wire = if is_identity(head.content_encoding) {
-            Wire::Request(Scanner::new(dialect::request()))
+            Wire::Request(Box::new(Scanner::new(dialect::request())))
         } else {
             degraded.insert(Degraded::RequestEncoding);
             Wire::Ignored
@@ -274,9 +274,10 @@ impl Observer {
     pub fn finish(mut self, at: Option<HostTime>, ending: &Ending<'_>) -> Option<Record> {
         if let (Wire::Response(body), Some(response)) = (&mut self.wire, &mut self.response)
             && !response.ended
-            && body.reader.is_stream() == Some(true)
+            && (body.reader.is_stream() == Some(true) || body.reader.is_whole())
         {
-            // What the last piece left open, say a `[DONE]` without its blank line.
+            // What the last piece left open, say a `[DONE]` without its blank line; or a client left
+            // once it had the whole document, before Envoy had said that nothing follows.
             body.reader.finish(&mut self.answer, &mut |answer, event| {
                 let last = matches!(event, Event::Read { last: true, .. });
                 response.complete |= last || answer.finish().is_some();

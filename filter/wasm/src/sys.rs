@@ -162,6 +162,7 @@ pub(crate) fn monotonic_time() -> Option<u64> {
 pub(crate) fn wall_time() -> Option<u64> {
     // SAFETY: the pointer is valid for writes during the call.
     number(|time| unsafe { import::proxy_get_current_time_nanoseconds(time) })
+        .filter(|time| *time > 0)
 }
 
 /// Defines a stat; `kind` is 0 for a counter, 1 for a gauge, 2 for a histogram (`MetricType`). No stat has

@@ -243,6 +243,14 @@ fn a_unary_answer() {
 }
 
 #[test]
+fn a_disconnect_after_the_whole_document_is_success() {
+    let mut observer = begun(CHAT, r#"{"model":"m"}"#, 200, "application/json");
+    observer.response_chunk(ms(300), br#"{"usage":{"completion_tokens":7}}"#, End::More);
+    let record = observer.finish(ms(301), &client_left()).unwrap();
+    assert_eq!((record.outcome, record.usage.output), (Outcome::Success, Some(7)));
+}
+
+#[test]
 fn a_cut_unary_answer_is_truncated_or_aborted() {
     for (ending, outcome) in
         [(via_upstream(), Outcome::Truncated), (client_left(), Outcome::ClientAbort)]

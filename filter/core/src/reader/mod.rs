@@ -87,6 +87,11 @@ impl Reader {
         }
     }
 
+    /// Whether the body is one document, and all of it has been read.
+    pub(crate) fn is_whole(&self) -> bool {
+        matches!(self, Self::Whole(document) if document.is_done())
+    }
+
     /// Whether the body is of no format that is known.
     pub(crate) fn is_opaque(&self) -> bool {
         matches!(self, Self::Opaque)

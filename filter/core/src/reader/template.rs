@@ -21,9 +21,12 @@ pub(super) struct Template {
     behind: Box<[u8]>,
     /// How far the event had been read at the opening quote.
     scanner: Scanner,
+    /// What it held by then, and how many bytes of text.
     event: Event,
-    /// What the whole event held.
+    event_text: u64,
+    /// What the whole event held, and the bytes of text in it besides the text that varies.
     whole: Event,
+    whole_text: u64,
 }
 
 /// How much of an event a template has spared.
@@ -51,15 +54,19 @@ impl Template {
         let (mut scanner, mut answer) = (Scanner::new(shape), Answer::default());
         scanner.push(before, &mut answer);
         let mut rest_of_it = scanner.clone();
-        let event = answer.event();
+        let (event, event_text) = (answer.event(), answer.content_bytes);
         rest_of_it.push(rest, &mut answer);
         let whole = answer.event();
-        (rest_of_it.is_done() && answer.is_plain()).then(|| Self {
-            before: before.into(),
-            behind: behind.into(),
+        let whole_text = answer.content_bytes.checked_sub(u64::try_from(text).ok()?)?;
+        let (before, behind) = (before.into(), behind.into());
+        (rest_of_it.is_done() && answer.is_plain()).then_some(Self {
+            before,
+            behind,
             scanner,
             event,
+            event_text,
             whole,
+            whole_text,
         })
     }
 
@@ -80,12 +87,13 @@ impl Template {
             && !inside.is_empty()
             && same(behind, &self.behind)
         {
-            answer.resume(self.whole, inside.len());
+            let text = u64::try_from(inside.len()).unwrap_or(u64::MAX);
+            answer.resume(self.whole, self.whole_text.saturating_add(text));
             scanner.skip_to_end();
             return Match::Whole;
         }
         scanner.clone_from(&self.scanner);
-        answer.resume(self.event, 0);
+        answer.resume(self.event, self.event_text);
         Match::Start(rest)
     }
 }
