@@ -100,6 +100,7 @@ fn strike_each(module: &Module, config: &str, options: &Options) -> Vec<&'static
         let vm = start();
         vm.inject(fault).unwrap();
         assert_eq!(second_of_two(&vm), expected, "{fault:?}");
+        assert_eq!(longest(&vm.metrics()), 0, "{fault:?}: no time has passed");
         if vm.pending_faults().is_empty() && struck.last() != Some(&fault.call) {
             struck.push(fault.call);
         }
@@ -147,6 +148,16 @@ fn added(before: Option<&Value>, after: &Value) -> Vec<u64> {
         (_, Value::Counter(value) | Value::Gauge(value)) => vec![*value],
         (_, Value::Histogram(values)) => values.clone(),
     }
+}
+
+/// The longest time that was measured.
+fn longest(metrics: &Metrics) -> u64 {
+    let times = metrics.iter().filter(|(name, _)| name.ends_with("_us"));
+    let longest = times.filter_map(|(_, value)| match value {
+        Value::Histogram(values) => values.iter().copied().max(),
+        Value::Counter(_) | Value::Gauge(_) => None,
+    });
+    longest.max().unwrap_or(0)
 }
 
 fn active(metrics: &Metrics) -> u64 {
