@@ -4,6 +4,7 @@ use gaugeway_sim::load::{self, LoadConfig, Report, Until};
 use gaugeway_sim::{ModelProfile, Observation, Server, ServerConfig, Usage};
 use gaugeway_tests::agent::Agent;
 use gaugeway_tests::envoy::{Config, Envoy};
+use gaugeway_tests::page::Sample;
 use gaugeway_tests::prometheus::{Prometheus, Target, check_metrics};
 use gaugeway_tests::{real, scratch};
 use std::collections::BTreeMap;
@@ -157,32 +158,45 @@ fn the_cost_is_the_bill(prometheus: &Prometheus, busy: f64, asked: &[Observation
     assert!((spent / expected - 1.0).abs() < 0.1, "{spent} against {expected}");
 
     // Each tick's cost goes to the tokens of that tick, so the price of a model's token is near the mean
-    // of all, and over all models the prices add up to what was spent.
-    let weighted = |model: &str| -> f64 {
-        let of_model = asked.iter().filter(|observation| observation.model == model);
-        of_model.filter_map(|observation| observation.usage).map(weighted_tokens).sum()
-    };
-    let models: Vec<String> =
-        ModelProfile::catalogue().into_iter().map(|model| model.name).collect();
-    let mean = spent / models.iter().map(|model| weighted(model)).sum::<f64>();
-    let query = r#"gaugeway_cost_dollars_per_million_tokens{token_type="output",basis="usage"}"#;
-    let gauges = prometheus.query(query).unwrap();
-    assert_eq!(gauges.len(), models.len());
-    let mut sum = 0.0;
+    // of all; and a price times the tokens that the client knows of is what was spent on them.
+    let mean = spent / asked.iter().filter_map(|o| o.usage).map(weighted_tokens).sum::<f64>();
+    let attributed: BTreeMap<[String; 2], f64> = prometheus
+        .query("sum by (model, token_type) (gaugeway_cost_attributed_dollars_total)")
+        .unwrap()
+        .iter()
+        .map(|sample| (series(sample), sample.value))
+        .collect();
+    let gauges =
+        prometheus.query(r#"gaugeway_cost_dollars_per_million_tokens{basis="usage"}"#).unwrap();
+    let outputs = gauges.iter().filter(|gauge| gauge.label("token_type") == "output").count();
+    assert_eq!(outputs, ModelProfile::catalogue().len());
     for gauge in &gauges {
-        let model = gauge.label("model");
-        let price = gauge.value / 1e6 / WEIGHTS[2];
-        println!("{model}: {:.2} $ per million output tokens", gauge.value);
-        assert!((price / mean - 1.0).abs() < 0.3, "{model}: {price} against {mean}");
-        sum += price * weighted(model);
+        let key @ [model, kind] = &series(gauge);
+        let at = TYPES.iter().position(|name| name == kind).expect("a kind of token");
+        println!("{model}: {:.2} $ per million {kind} tokens", gauge.value);
+        let price = gauge.value / 1e6;
+        assert!((price / WEIGHTS[at] / mean - 1.0).abs() < 0.3, "{model}: {price} against {mean}");
+        let of_model = asked.iter().filter(|observation| observation.model == *model);
+        let tokens: u64 = of_model.filter_map(|o| o.usage).map(|usage| by_type(usage)[at]).sum();
+        let spent = price * tokens as f64;
+        assert!((spent / attributed[key] - 1.0).abs() < 0.01, "{key:?}: {spent} of {attributed:?}");
     }
-    assert!((sum / spent - 1.0).abs() < 0.02, "{sum} against {spent}");
+}
+
+/// Kinds of tokens, in the order of [`WEIGHTS`].
+const TYPES: [&str; 3] = ["uncached_input", "cached_input", "output"];
+
+fn series(sample: &Sample) -> [String; 2] {
+    ["model", "token_type"].map(|name| sample.label(name).to_owned())
+}
+
+fn by_type(usage: Usage) -> [u64; 3] {
+    let cached = usage.cached.unwrap_or(0);
+    [usage.input - cached, cached, usage.output]
 }
 
 fn weighted_tokens(usage: Usage) -> f64 {
-    let cached = usage.cached.unwrap_or(0);
-    let tokens = [usage.input - cached, cached, usage.output];
-    tokens.iter().zip(WEIGHTS).map(|(tokens, weight)| *tokens as f64 * weight).sum()
+    by_type(usage).iter().zip(WEIGHTS).map(|(tokens, weight)| *tokens as f64 * weight).sum()
 }
 
 fn by_model(asked: &[Observation], tokens: impl Fn(Usage) -> u64) -> BTreeMap<String, f64> {
