@@ -2,10 +2,11 @@
 
 use gaugeway_tests::agent::{self, Agent};
 use gaugeway_tests::envoy::{self, Config, Envoy};
-use gaugeway_tests::{build, http, real, scratch};
+use gaugeway_tests::{build, http, real, scratch, wait_for};
 use std::fs;
 use std::net::SocketAddr;
 use std::process::Command;
+use std::time::Duration;
 
 /// Filter configurations that are wrong, and what the message must name.
 const BAD_FILTER: &[(&str, &[&str])] = &[
@@ -92,16 +93,19 @@ fn a_source_that_is_down_leaves_the_page_up_and_its_numbers_absent() {
         http::free_port()
     );
     let agent = Agent::start(&dir, &config);
-    let page = agent.page();
+    // NVML has a thread of its own, which need not have said anything by the first tick.
+    let page = wait_for("the reason why there is no NVML", Duration::from_secs(20), || {
+        let page = agent.page();
+        let missing = [("reason", "library_missing")];
+        match page.sum("gaugeway_nvml_init_failures_total", &missing) {
+            Some(failures) if failures >= 1.0 => Ok(page),
+            failures => Err(format!("{failures:?} failures")),
+        }
+    });
     for source in ["envoy", "nvml"] {
         assert_eq!(page.sum("gaugeway_source_up", &[("source", source)]), Some(0.0), "{source}");
     }
     assert_eq!(page.sum("gaugeway_nvml_up", &[]), Some(0.0));
-    let reasons: Vec<_> = page.find("gaugeway_nvml_init_failures_total", &[]).collect();
-    assert!(
-        reasons.iter().any(|s| s.label("reason") == "library_missing" && s.value >= 1.0),
-        "{reasons:?}"
-    );
 
     for sample in &page.samples {
         let absent = [
