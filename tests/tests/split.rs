@@ -101,6 +101,12 @@ fn any_partition_of_any_exchange_gives_the_same() {
     }
 }
 
+/// What one stream may hold for the window of its br or zstd coding, which random bytes may well fill: a
+/// few of them copy megabytes.
+const WINDOW_BYTES: usize = 8 << 20;
+/// All else that a VM holds: its own memory, tables, and what the allocator loses between pieces.
+const VM_BYTES: usize = 4 << 20;
+
 /// All in one VM, so that memory which a stream does not give back is seen as well.
 #[test]
 fn any_bytes_pass_untouched_and_leave_nothing_behind() {
@@ -124,7 +130,7 @@ fn any_bytes_pass_untouched_and_leave_nothing_behind() {
             Ok(())
         })
         .unwrap();
-    assert!(vm.memory_bytes() <= 8 << 20, "{} bytes", vm.memory_bytes());
+    assert!(vm.memory_bytes() <= VM_BYTES + WINDOW_BYTES, "{} bytes", vm.memory_bytes());
 }
 
 /// Without a file of failures: each is to become a fixture.
