@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cost::{NanoDollars, Spending};
 
-pub use month::Month;
+pub use month::{Month, midnight};
 
 const HOUR: i64 = 3600;
 /// A week of hours is kept to tell where the month is heading.

@@ -1,4 +1,4 @@
-//! Calendar months as Unix seconds, at a fixed offset from UTC.
+//! Calendar months and days as Unix seconds, at a fixed offset from UTC.
 
 const DAY: i64 = 86_400;
 
@@ -26,6 +26,14 @@ impl Month {
     pub fn length(self) -> i64 {
         self.end - self.start
     }
+}
+
+/// Midnight UTC at which the day `YYYY-MM-DD` began; `None` for text that is no such date.
+pub fn midnight(date: &str) -> Option<i64> {
+    let mut parts = date.splitn(3, '-').map(|part| part.parse::<i64>().ok());
+    let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
+    let valid = (1..=12).contains(&month) && (1..=31).contains(&day) && (0..=9999).contains(&year);
+    valid.then(|| (first_day(year, month) + day - 1) * DAY)
 }
 
 /// Days from 1970-01-01 to the first day of a month, in the Gregorian calendar. Years are counted
@@ -93,6 +101,21 @@ mod tests {
             assert!((28..=31).contains(&(next.length() / DAY)));
             assert_eq!(Month::of(next.end - 1, 0), next);
             month = next;
+        }
+    }
+
+    #[test]
+    fn midnights() {
+        for (date, unix) in [
+            ("1970-01-01", Some(0)),
+            ("2024-02-29", Some(1_709_164_800)),
+            ("2026-07-20", Some(1_784_505_600)),
+            ("2026-13-01", None),
+            ("2026-07", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            assert_eq!(midnight(date), unix, "{date}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The cost model's counters, in dollars.
 
 use super::page::Page;
+use crate::budget::midnight;
 use crate::cost::{CostReport, NanoDollars};
 use crate::price::{Market, Price, Provider};
 
@@ -29,10 +30,25 @@ pub(super) fn add_price(page: &mut Page, price: &Price) {
         &[],
         price.rates.instance.dollars(),
     );
+    #[expect(clippy::cast_precision_loss, reason = "Unix seconds far below 2^53")]
+    if let Some(listed) = price.as_of.and_then(midnight) {
+        page.gauge(
+            "gaugeway_instance_price_as_of_timestamp_seconds",
+            "When the compiled-in price was listed. Absent where the price is configured.",
+            &[],
+            listed as f64,
+        );
+    }
 }
 
 pub(super) fn add(page: &mut Page, cost: &CostReport) {
     add_bill(page, cost);
+    page.counter(
+        "gaugeway_cost_billed_seconds_total",
+        "The time that the bill is for: the price times this is the bill, for as long as the price stays.",
+        &[],
+        cost.billed.as_secs_f64(),
+    );
     add_reading_aids(page, cost);
 }
 
