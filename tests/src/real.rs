@@ -46,6 +46,25 @@ pub fn llm() -> Option<Llm> {
     }
 }
 
+/// What the tests of the manifests need.
+#[derive(Clone, Debug)]
+pub struct Manifests {
+    /// A Python with `kubernetes-validate` and models of Istio and the Prometheus operator.
+    pub python: PathBuf,
+    /// Helm 4.
+    pub helm: PathBuf,
+}
+
+/// The checkers of manifests, or `None` after printing why the test is skipped.
+pub fn manifests() -> Option<Manifests> {
+    let root = root().join("manifests");
+    let found = Manifests { python: root.join("bin/python"), helm: root.join("helm") };
+    match found.python.exists() && found.helm.is_file() {
+        true => Some(found),
+        false => skip("no Helm and schemas: run `cargo xtask test`, which installs them"),
+    }
+}
+
 fn root() -> PathBuf {
     env::var_os("GAUGEWAY_REAL").map_or_else(|| workspace().join("target/real"), PathBuf::from)
 }

@@ -1,6 +1,6 @@
 //! What is present, what is missing, and how to get it.
 
-use crate::real::{apt, envoy, llm, prometheus, python};
+use crate::real::{apt, envoy, llm, manifests, prometheus, python};
 use crate::shell;
 use crate::workspace::Workspace;
 use anyhow::{Result, bail};
@@ -39,6 +39,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         Row { name: "Prometheus", purpose: "tests, and the demo's queries", state: prometheus()? },
         Row { name: "promtool", purpose: "tests", state: promtool()? },
         Row { name: "llama.cpp", purpose: "tests with a real LLM", state: llm(workspace) },
+        Row { name: "Helm", purpose: "tests of the manifests", state: helm(workspace) },
         Row { name: "wasm-opt", purpose: "`cargo xtask wasm --opt`", state: wasm_opt() },
         Row { name: "nvidia-smi", purpose: "the agent's GPU numbers", state: nvidia_driver() },
     ];
@@ -126,6 +127,13 @@ fn prometheus_part(found: Option<PathBuf>) -> State {
 fn llm(workspace: &Workspace) -> State {
     match llm::find(workspace) {
         Some(dir) => State::Present(None, dir),
+        None => State::Absent("`cargo xtask test` installs it into target/real".to_owned()),
+    }
+}
+
+fn helm(workspace: &Workspace) -> State {
+    match manifests::find(workspace) {
+        Some(dir) => State::Present(None, dir.join("helm")),
         None => State::Absent("`cargo xtask test` installs it into target/real".to_owned()),
     }
 }

@@ -1,6 +1,6 @@
 //! All tests, against the real components.
 
-use crate::real::{envoy, llm, prometheus};
+use crate::real::{envoy, llm, manifests, prometheus};
 use crate::shell::{self, step};
 use crate::workspace::Workspace;
 use crate::{demo, wasm};
@@ -13,6 +13,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let (prometheus, promtool) = prometheus::ensure()?;
     llm::ensure(workspace)
         .context("`cargo test --workspace` runs without it and skips what needs it")?;
+    manifests::ensure(workspace)?;
     wasm::ensure_optimiser();
     wasm::build(workspace)?;
 

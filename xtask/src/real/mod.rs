@@ -6,5 +6,6 @@
 pub(crate) mod apt;
 pub(crate) mod envoy;
 pub(crate) mod llm;
+pub(crate) mod manifests;
 pub(crate) mod prometheus;
 pub(crate) mod python;
