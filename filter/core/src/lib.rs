@@ -17,6 +17,7 @@
 mod answer;
 mod aws;
 mod base64;
+mod bytes;
 mod config;
 mod decode;
 mod degraded;

@@ -93,6 +93,12 @@ impl Sse {
         }
     }
 
+    /// Whether the next byte begins an event, whatever it is.
+    pub(crate) fn is_between_events(&self) -> bool {
+        let at_line_start = self.line == Line::Name && self.name.len == 0 && !self.after_cr;
+        at_line_start && !self.has_data && !self.event.error && !self.first_line
+    }
+
     /// Reads the next piece of the stream.
     pub(crate) fn push(&mut self, piece: &[u8], events: &mut dyn Events) {
         let mut rest = piece;

@@ -1,6 +1,6 @@
 //! What the filter needs of its host, in its own terms. A call that fails is an absent value.
 
-use crate::sys;
+use crate::sys::{self, Bytes};
 use gaugeway_core::stat::Kind;
 use gaugeway_core::{HostTime, Stats};
 
@@ -53,14 +53,15 @@ impl Stats for EnvoyStats {
 #[derive(Debug)]
 pub(crate) struct EndingProperties {
     flags: u64,
-    details: Vec<u8>,
+    details: Bytes,
     reached_upstream: bool,
 }
 
 impl EndingProperties {
     pub(crate) fn read() -> Self {
         // Numbers are 8 bytes, little-endian; another length is no number that we know.
-        let flags = sys::property("response\0flags").and_then(|bytes| bytes.try_into().ok());
+        let flags =
+            sys::property("response\0flags").and_then(|bytes| <[u8; 8]>::try_from(&*bytes).ok());
         Self {
             flags: flags.map_or(0, u64::from_le_bytes),
             details: sys::property("response\0code_details").unwrap_or_default(),
@@ -78,6 +79,6 @@ impl EndingProperties {
 }
 
 /// The name of the cluster that the route has chosen.
-pub(crate) fn upstream() -> Option<Vec<u8>> {
-    sys::property("xds\0cluster_name")
+pub(crate) fn upstream() -> Option<Box<[u8]>> {
+    sys::property("xds\0cluster_name").map(|name| (*name).into())
 }

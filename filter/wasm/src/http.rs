@@ -5,8 +5,6 @@ use crate::inject::Injection;
 use crate::root::Shared;
 use crate::sys::{self, Buffer, Map};
 use gaugeway_core::{End, FACT_HEADERS, HostTime, Observer, RequestHead, ResponseHead};
-use proxy_wasm::traits::{Context, HttpContext};
-use proxy_wasm::types::Action;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -23,7 +21,7 @@ pub(crate) struct HttpStream {
 struct Watched {
     observer: Observer,
     /// The cluster when the request came.
-    upstream: Vec<u8>,
+    upstream: Box<[u8]>,
     /// Whether the gauge of active streams was raised. A request at `/` may turn out to be anything.
     counted: bool,
     published: Published,
@@ -45,7 +43,7 @@ impl HttpStream {
         Self { shared, watched: None }
     }
 
-    fn start(&mut self) {
+    pub(crate) fn request_head(&mut self) {
         let Some(shared) = &self.shared else { return };
         let Ok(mut registry) = shared.registry.try_borrow_mut() else { return };
         registry.seen(&mut EnvoyStats);
@@ -78,7 +76,7 @@ impl HttpStream {
         }));
     }
 
-    fn request_body(&mut self, size: usize) {
+    pub(crate) fn request_body(&mut self, size: usize) {
         let Some(watched) = &mut self.watched else { return };
         if let Some(bytes) = sys::buffer(Buffer::RequestBody, size) {
             watched.observer.request_chunk(&bytes);
@@ -88,7 +86,7 @@ impl HttpStream {
         }
     }
 
-    fn response_head(&mut self, end: End) {
+    pub(crate) fn response_head(&mut self, end: End) {
         let Some(watched) = &mut self.watched else { return };
         let status = sys::header(Map::ResponseHeaders, ":status").unwrap_or_default();
         let content_type = sys::header(Map::ResponseHeaders, "content-type");
@@ -115,7 +113,7 @@ impl HttpStream {
         }
     }
 
-    fn response_body(&mut self, size: usize, end: End) {
+    pub(crate) fn response_body(&mut self, size: usize, end: End) {
         let (Some(shared), Some(watched)) = (&self.shared, &mut self.watched) else { return };
         let bytes = if size > 0 { sys::buffer(Buffer::ResponseBody, size) } else { None };
         let bytes = bytes.unwrap_or_default();
@@ -135,7 +133,7 @@ impl HttpStream {
         }
     }
 
-    fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         let (Some(shared), Some(watched)) = (&self.shared, self.watched.take()) else { return };
         let Ok(mut registry) = shared.registry.try_borrow_mut() else { return };
         if watched.counted {
@@ -168,36 +166,4 @@ impl Watched {
         }
         due
     }
-}
-
-impl Context for HttpStream {}
-
-impl HttpContext for HttpStream {
-    fn on_http_request_headers(&mut self, _num_headers: usize, _end_of_stream: bool) -> Action {
-        self.start();
-        Action::Continue
-    }
-
-    fn on_http_request_body(&mut self, size: usize, _end_of_stream: bool) -> Action {
-        self.request_body(size);
-        Action::Continue
-    }
-
-    fn on_http_response_headers(&mut self, _num_headers: usize, end_of_stream: bool) -> Action {
-        self.response_head(end(end_of_stream));
-        Action::Continue
-    }
-
-    fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
-        self.response_body(size, end(end_of_stream));
-        Action::Continue
-    }
-
-    fn on_log(&mut self) {
-        self.finish();
-    }
-}
-
-fn end(end_of_stream: bool) -> End {
-    if end_of_stream { End::Last } else { End::More }
 }

@@ -4,8 +4,6 @@ use crate::host::{Clock, EnvoyStats};
 use crate::http::HttpStream;
 use crate::sys::{self, Buffer};
 use gaugeway_core::{Config, Registry};
-use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::ContextType;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -24,11 +22,9 @@ pub(crate) struct Root {
     shared: Option<Rc<Shared>>,
 }
 
-impl Context for Root {}
-
-impl RootContext for Root {
+impl Root {
     /// Refuses a bad configuration, so that it fails when it is deployed and not when it is used.
-    fn on_configure(&mut self, size: usize) -> bool {
+    pub(crate) fn configure(&mut self, size: usize) -> bool {
         let json = sys::buffer(Buffer::PluginConfiguration, size).unwrap_or_default();
         match Config::parse(&json) {
             Ok(config) => {
@@ -49,11 +45,8 @@ impl RootContext for Root {
         }
     }
 
-    fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(HttpStream::new(self.shared.clone())))
-    }
-
-    fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
+    /// A new stream under this configuration.
+    pub(crate) fn stream(&self) -> HttpStream {
+        HttpStream::new(self.shared.clone())
     }
 }

@@ -1,10 +1,13 @@
 //! The host's functions as they are: raw imports that answer with a number.
 //!
-//! The SDK's own wrappers panic on every status that they do not expect, and a panic cuts all streams
-//! on the worker (proxy-wasm-rust-sdk `hostcalls.rs`). Names and signatures are those of the proxy-wasm
+//! No status is an error here: wrappers that panic on one they do not expect (proxy-wasm-rust-sdk,
+//! `hostcalls.rs`) cut all streams on the worker. Names and signatures are those of the proxy-wasm
 //! ABI 0.2.1 and of WASI preview 1.
 #![expect(unsafe_code, reason = "the ABI is a C interface")]
 
+use std::cell::Cell;
+use std::mem::take;
+use std::ops::Deref;
 use std::ptr::null_mut;
 
 /// The status of a call that worked.
@@ -84,15 +87,58 @@ pub(crate) enum Map {
     ResponseHeaders = 2,
 }
 
+/// Room for more than this goes back to the allocator once it was used.
+const MAX_ROOM: usize = 16 << 10;
+
+thread_local! {
+    /// Room for the bytes that the next call hands over. One is enough for all events of all streams.
+    static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// The host asks for room before it hands bytes over. Null when there is none left, which makes the call
+/// fail and nothing else (`copyToPointerSize`, proxy-wasm-cpp-host `exports.cc`).
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
+    let mut room = ROOM.take();
+    room.clear();
+    let data = room.try_reserve_exact(size).map_or(null_mut(), |()| room.as_mut_ptr());
+    ROOM.set(room);
+    data
+}
+
+/// Bytes that a call has handed over. Their room is lent: what is kept for longer is to be copied.
+#[derive(Debug, Default)]
+pub(crate) struct Bytes(Vec<u8>);
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Bytes {
+    fn drop(&mut self) {
+        if (1..=MAX_ROOM).contains(&self.0.capacity()) {
+            ROOM.set(take(&mut self.0));
+        }
+    }
+}
+
 /// Bytes that a call hands over; `None` when it fails or has none.
-fn bytes(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Option<Vec<u8>> {
+fn bytes(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Option<Bytes> {
     let (mut data, mut len) = (null_mut(), 0);
-    if call(&raw mut data, &raw mut len) != OK || data.is_null() {
+    if call(&raw mut data, &raw mut len) != OK {
         return None;
     }
-    // SAFETY: the host got these `len` bytes from our `proxy_on_memory_allocate`, which made a boxed
-    // slice of exactly that length, and gave them to us to keep.
-    Some(unsafe { Vec::from_raw_parts(data, len, len) })
+    let mut room = ROOM.take();
+    if room.as_mut_ptr() != data || len > room.capacity() {
+        return None;
+    }
+    // SAFETY: the host has written these `len` bytes into the room that it had asked for.
+    unsafe { room.set_len(len) };
+    Some(Bytes(room))
 }
 
 /// A number that a call hands over; `None` when it fails.
@@ -102,7 +148,7 @@ fn number<T: Default>(call: impl FnOnce(*mut T) -> u32) -> Option<T> {
 }
 
 /// Up to `max` bytes from the start of a buffer.
-pub(crate) fn buffer(buffer: Buffer, max: usize) -> Option<Vec<u8>> {
+pub(crate) fn buffer(buffer: Buffer, max: usize) -> Option<Bytes> {
     // SAFETY: both pointers are valid for writes during the call.
     bytes(|data, len| unsafe { import::proxy_get_buffer_bytes(buffer as u32, 0, max, data, len) })
 }
@@ -123,7 +169,7 @@ pub(crate) fn remove_header(map: Map, name: &str) {
 
 /// The value of a header. The maps can be read in their own callback only.
 #[inline(never)]
-pub(crate) fn header(map: Map, name: &str) -> Option<Vec<u8>> {
+pub(crate) fn header(map: Map, name: &str) -> Option<Bytes> {
     let (name, name_len) = (name.as_ptr(), name.len());
     // SAFETY: `name` is readable for `name_len` bytes, the others are valid for writes.
     bytes(|data, len| unsafe {
@@ -132,7 +178,7 @@ pub(crate) fn header(map: Map, name: &str) -> Option<Vec<u8>> {
 }
 
 /// The raw value of a property; path elements are joined with NUL.
-pub(crate) fn property(path: &str) -> Option<Vec<u8>> {
+pub(crate) fn property(path: &str) -> Option<Bytes> {
     let (path, path_len) = (path.as_ptr(), path.len());
     // SAFETY: `path` is readable for `path_len` bytes, the others are valid for writes.
     bytes(|data, len| unsafe { import::proxy_get_property(path, path_len, data, len) })

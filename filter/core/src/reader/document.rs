@@ -26,6 +26,8 @@ pub(crate) struct Document {
     len: usize,
     template: Option<Box<Template>>,
     lessons: u8,
+    /// The template is of the event that is being read, and knows nothing of the lines around it.
+    bare: bool,
 }
 
 impl Document {
@@ -36,7 +38,7 @@ impl Document {
 
     pub(super) fn new(shape: &'static Node) -> Self {
         let scanner = Scanner::new(shape);
-        Self { shape, scanner, head: [0; 6], len: 0, template: None, lessons: 0 }
+        Self { shape, scanner, head: [0; 6], len: 0, template: None, lessons: 0, bare: false }
     }
 
     /// Reads a piece and returns what is left of it beyond the document.
@@ -54,16 +56,41 @@ impl Document {
             .as_ref()
             .map_or(Match::Nothing, |template| template.apply(piece, &mut self.scanner, answer));
         let rest = match matched {
-            Match::Whole => return &[],
+            Match::Whole => {
+                self.bare = self.template.as_ref().is_some_and(|template| template.is_bare());
+                return &[];
+            }
             Match::Start(rest) => return self.scanner.push(rest, answer),
             Match::Nothing => self.scanner.push(piece, answer),
         };
         if self.lessons > 0 && self.scanner.is_done() {
             self.lessons = self.lessons.saturating_sub(1);
-            let template = Template::learn(self.shape, piece);
-            self.template = template.map(Box::new).or_else(|| self.template.take());
+            if let Some(template) = Template::learn(self.shape, piece) {
+                self.template = Some(Box::new(template));
+                self.bare = true;
+            }
         }
         rest
+    }
+
+    /// Takes over a whole event, lines and all, that is like those before, and returns what follows it.
+    /// Only between events.
+    pub(super) fn skip<'p>(
+        &mut self,
+        piece: &'p [u8],
+        answer: &mut Answer,
+    ) -> Option<(Event, &'p [u8])> {
+        self.bare = false;
+        let rest = self.template.as_ref()?.skip(piece, answer)?;
+        let (generated, last) = answer.end_event();
+        Some((Event::Read { generated, last }, rest))
+    }
+
+    /// Learns from the lines of an event that came in one piece and was read since [`Self::skip`].
+    pub(super) fn learn_frame(&mut self, event: &[u8]) {
+        if let (true, Some(template)) = (self.bare, &mut self.template) {
+            template.frame(event);
+        }
     }
 
     /// Ends the document, and is ready for the next. `None`: there was none.

@@ -114,7 +114,22 @@ impl Reader {
         match self {
             Self::Undecided(_) | Self::Opaque => {}
             Self::Events(sse, document) => {
-                sse.push(piece, &mut EventSink { document, answer, on_event })
+                if !sse.is_between_events() {
+                    return sse
+                        .push(piece, &mut EventSink { document, answer, on_event, events: 0 });
+                }
+                while let Some((event, rest)) = document.skip(piece, answer) {
+                    on_event(answer, event);
+                    piece = rest;
+                }
+                if piece.is_empty() {
+                    return;
+                }
+                let mut sink = EventSink { document, answer, on_event, events: 0 };
+                sse.push(piece, &mut sink);
+                if sink.events == 1 && sse.is_between_events() {
+                    document.learn_frame(piece);
+                }
             }
             Self::Sequence(sequence) => sequence.push(piece, answer, on_event),
             Self::Aws(aws) => aws.push(piece, answer, on_event),
@@ -133,7 +148,7 @@ impl Reader {
         match self {
             Self::Undecided(_) | Self::Opaque | Self::Aws(_) => {}
             Self::Events(sse, document) => {
-                sse.finish(&mut EventSink { document, answer, on_event })
+                sse.finish(&mut EventSink { document, answer, on_event, events: 0 })
             }
             Self::Sequence(sequence) => sequence.finish(answer, on_event),
             Self::Whole(document) => match document.end(answer) {
@@ -152,6 +167,8 @@ struct EventSink<'a> {
     document: &'a mut Document,
     answer: &'a mut Answer,
     on_event: &'a mut dyn FnMut(&mut Answer, Event),
+    /// How many have been dispatched.
+    events: usize,
 }
 
 impl Events for EventSink<'_> {
@@ -160,6 +177,7 @@ impl Events for EventSink<'_> {
     }
 
     fn dispatch(&mut self, event: &Dispatch) {
+        self.events = self.events.saturating_add(1);
         let read = self.document.end(self.answer);
         self.answer.failed |= event.error;
         if let Some(read) = read {

@@ -6,8 +6,11 @@
 //! differs, reading goes on from the place where it still was the same.
 
 use crate::answer::{Answer, Event};
+use crate::bytes::{same, text_and_rest};
 use crate::dialect::Field;
 use crate::json::{Node, Scanner, Sink, StringEnd, Value, string_part};
+use memchr::memmem;
+use std::ops::Range;
 
 /// Patterns longer than this are not kept.
 const MAX_BYTES: usize = 640;
@@ -16,9 +19,9 @@ const MAX_BYTES: usize = 640;
 #[derive(Debug)]
 pub(super) struct Template {
     /// Everything up to the text's opening quote.
-    before: Box<[u8]>,
+    before: Part,
     /// Everything behind the text's closing quote.
-    behind: Box<[u8]>,
+    behind: Part,
     /// How far the event had been read at the opening quote.
     scanner: Scanner,
     /// What it held by then, and how many bytes of text.
@@ -27,6 +30,26 @@ pub(super) struct Template {
     /// What the whole event held, and the bytes of text in it besides the text that varies.
     whole: Event,
     whole_text: u64,
+}
+
+/// A part of the event's document, and of the frame around it once that is known.
+#[derive(Debug)]
+struct Part {
+    bytes: Box<[u8]>,
+    /// Where in `bytes` the document lies.
+    document: Range<usize>,
+}
+
+impl Part {
+    fn document(&self) -> &[u8] {
+        self.bytes.get(self.document.clone()).unwrap_or_default()
+    }
+}
+
+impl From<&[u8]> for Part {
+    fn from(document: &[u8]) -> Self {
+        Self { bytes: document.into(), document: 0..document.len() }
+    }
 }
 
 /// How much of an event a template has spared.
@@ -70,25 +93,73 @@ impl Template {
         })
     }
 
-    /// Compares a piece with which an event begins, and takes over what is the same.
+    /// Whether the lines around the document are still to be learnt.
+    pub(super) fn is_bare(&self) -> bool {
+        self.before.document.start == 0
+    }
+
+    /// Learns the lines around the document from a whole event that came in one piece.
+    pub(super) fn frame(&mut self, event: &[u8]) {
+        let Self { before, behind, .. } = self;
+        let (start, document) = (before.document(), behind.document());
+        let Some(tail) = memmem::rfind(event, document) else { return };
+        // The text between them has no quote in it, which is what the start ends with.
+        let Some(head) = event.get(..tail).and_then(|head| memmem::rfind(head, start)) else {
+            return;
+        };
+        let before_end = head.saturating_add(start.len());
+        let behind_end = tail.saturating_add(document.len());
+        let (Some(framed_start), Some(framed_end)) = (event.get(..before_end), event.get(tail..))
+        else {
+            return;
+        };
+        let line_ends = event.get(behind_end..).unwrap_or_default();
+        let fits = framed_start.len().saturating_add(framed_end.len()) <= MAX_BYTES;
+        if fits && line_ends.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
+            let len = document.len();
+            *before = Part { bytes: framed_start.into(), document: head..before_end };
+            *behind = Part { bytes: framed_end.into(), document: 0..len };
+        }
+    }
+
+    /// Takes over a whole event with the lines around it, and returns what follows.
+    pub(super) fn skip<'p>(&self, piece: &'p [u8], answer: &mut Answer) -> Option<&'p [u8]> {
+        let (before, rest) = piece.split_at_checked(self.before.bytes.len())?;
+        if !same(before, &self.before.bytes) {
+            return None;
+        }
+        let (text, rest) = text_and_rest(rest)?;
+        let (behind, rest) = rest.split_at_checked(self.behind.bytes.len())?;
+        if text.is_empty() || !same(behind, &self.behind.bytes) {
+            return None;
+        }
+        self.take_over(text, answer);
+        Some(rest)
+    }
+
+    fn take_over(&self, text: &[u8], answer: &mut Answer) {
+        let text = u64::try_from(text.len()).unwrap_or(u64::MAX);
+        answer.resume(self.whole, self.whole_text.saturating_add(text));
+    }
+
+    /// Compares a piece with which a document begins, and takes over what is the same.
     pub(super) fn apply<'p>(
         &self,
         piece: &'p [u8],
         scanner: &mut Scanner,
         answer: &mut Answer,
     ) -> Match<'p> {
-        let Some((before, rest)) = piece.split_at_checked(self.before.len()) else {
+        let Some((before, rest)) = piece.split_at_checked(self.before.document.len()) else {
             return Match::Nothing;
         };
-        if !same(before, &self.before) {
+        if !same(before, self.before.document()) {
             return Match::Nothing;
         }
         if let (inside, StringEnd::Closed(behind)) = string_part(rest, false)
             && !inside.is_empty()
-            && same(behind, &self.behind)
+            && same(behind, self.behind.document())
         {
-            let text = u64::try_from(inside.len()).unwrap_or(u64::MAX);
-            answer.resume(self.whole, self.whole_text.saturating_add(text));
+            self.take_over(inside, answer);
             scanner.skip_to_end();
             return Match::Whole;
         }
@@ -96,19 +167,6 @@ impl Template {
         answer.resume(self.event, self.event_text);
         Match::Start(rest)
     }
-}
-
-/// Compares eight bytes at a time: the comparison that wasm code calls otherwise takes single ones.
-fn same(a: &[u8], b: &[u8]) -> bool {
-    if a.len() != b.len() {
-        return false;
-    }
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
-    let words = a.iter().zip(b);
-    let difference = words.fold(0, |difference, (a, b)| {
-        difference | (u64::from_ne_bytes(*a) ^ u64::from_ne_bytes(*b))
-    });
-    difference == 0 && a_rest == b_rest
 }
 
 /// Finds the first generated text: how much of the event follows its opening quote, and its length.

@@ -1,0 +1,107 @@
+//! Comparing and searching bytes sixteen at a time.
+//!
+//! What is called for every event of every stream. In wasm, with SIMD, a comparison of sixteen bytes is
+//! one instruction; the comparison and the loops that the compiler makes otherwise take single bytes.
+
+/// Whether two slices hold the same.
+pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    let (Some(a_last), Some(b_last)) = (a.last_chunk::<16>(), b.last_chunk::<16>()) else {
+        return a.iter().zip(b).all(|(a, b)| a == b);
+    };
+    let ((a, _), (b, _)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
+    let ((a_fours, a_rest), (b_fours, b_rest)) = (a.as_chunks::<4>(), b.as_chunks::<4>());
+    let fours = a_fours
+        .iter()
+        .zip(b_fours)
+        .all(|([a, b, c, d], [e, f, g, h])| equal(a, e) & equal(b, f) & equal(c, g) & equal(d, h));
+    fours && a_rest.iter().zip(b_rest).all(|(a, b)| equal(a, b)) && equal(a_last, b_last)
+}
+
+fn equal(a: &[u8; 16], b: &[u8; 16]) -> bool {
+    u128::from_ne_bytes(*a) == u128::from_ne_bytes(*b)
+}
+
+/// The text of a JSON string that goes on until its closing quote, and what follows that quote. `None`
+/// where there is none, or where a control character, which must not stand in a string, comes first.
+pub(crate) fn text_and_rest(piece: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut from = 0_usize;
+    loop {
+        let at = from.checked_add(find_special(piece.get(from..)?)?)?;
+        match piece.get(at..)? {
+            [b'"', rest @ ..] => return Some((piece.get(..at)?, rest)),
+            [b'\\', b' '..=0xff, ..] => from = at.checked_add(2)?,
+            _ => return None,
+        }
+    }
+}
+
+/// Where the first quote, backslash or control character is.
+fn find_special(text: &[u8]) -> Option<usize> {
+    let (pairs, _) = text.as_chunks::<16>().0.as_chunks::<2>();
+    let plain = pairs.iter().take_while(|[a, b]| !any_special(a, b)).count();
+    let from = plain.saturating_mul(32);
+    text.get(from..)?.iter().position(|byte| is_special(*byte)).map(|at| from.saturating_add(at))
+}
+
+const fn is_special(byte: u8) -> bool {
+    matches!(byte, ..b' ' | b'"' | b'\\')
+}
+
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+fn any_special(a: &[u8; 16], b: &[u8; 16]) -> bool {
+    use std::arch::wasm32::{u8x16_eq, u8x16_lt, u8x16_splat, u64x2, v128_any_true, v128_or};
+    let special = |bytes: &[u8; 16]| {
+        let bytes = u128::from_le_bytes(*bytes);
+        #[expect(clippy::cast_possible_truncation, reason = "each half in turn")]
+        let bytes = u64x2(bytes as u64, (bytes >> 64) as u64);
+        let marks =
+            v128_or(u8x16_eq(bytes, u8x16_splat(b'"')), u8x16_eq(bytes, u8x16_splat(b'\\')));
+        v128_or(marks, u8x16_lt(bytes, u8x16_splat(b' ')))
+    };
+    v128_any_true(v128_or(special(a), special(b)))
+}
+
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+fn any_special(a: &[u8; 16], b: &[u8; 16]) -> bool {
+    a.iter().chain(b).fold(false, |found, byte| found | is_special(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_same_is_what_is_equal(a in prop::collection::vec(0_u8..2, 0..200), at: prop::sample::Index) {
+            prop_assert!(same(&a, &a.clone()));
+            prop_assert!(a.is_empty() || !same(&a, &a[1..]));
+            if !a.is_empty() {
+                let mut b = a.clone();
+                b[at.index(a.len())] ^= 0x80;
+                prop_assert!(!same(&a, &b));
+            }
+        }
+
+        #[test]
+        fn text_ends_at_the_first_quote_that_is_not_escaped(
+            text in r#"([a-zé]|\\[nu"\\]){0,80}"#,
+            rest in "[a-z\"\n]{0,40}",
+        ) {
+            let whole = format!("{text}\"{rest}");
+            let expected = Some((text.as_bytes(), rest.as_bytes()));
+            prop_assert_eq!(text_and_rest(whole.as_bytes()), expected);
+            prop_assert_eq!(text_and_rest(text.as_bytes()), None);
+        }
+
+        #[test]
+        fn control_characters_end_no_text(text in "[a-z]{0,80}", control in 0_u8..32, escaped: bool) {
+            let escape = if escaped { "\\" } else { "" };
+            let whole = format!("{text}{escape}{}\"", char::from(control));
+            prop_assert_eq!(text_and_rest(whole.as_bytes()), None);
+        }
+    }
+}
