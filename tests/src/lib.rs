@@ -5,12 +5,15 @@
 //! not installed prints why it is skipped; with `GAUGEWAY_REQUIRE_REAL` set it fails instead.
 
 pub mod agent;
+pub mod alertmanager;
+pub mod browser;
 pub mod build;
 pub mod envoy;
 pub mod event_stream;
 pub mod fake_nvml;
 pub mod fixture;
 pub mod gateway;
+pub mod golden;
 pub mod harness;
 pub mod http;
 pub mod llm;
@@ -18,7 +21,9 @@ pub mod native;
 pub mod page;
 pub mod process;
 pub mod prometheus;
+pub mod queries;
 pub mod real;
+pub mod rules;
 pub mod scratch;
 
 use std::path::{Path, PathBuf};
