@@ -27,46 +27,50 @@ fn equal(a: &[u8; 16], b: &[u8; 16]) -> bool {
 /// The text of a JSON string that goes on until its closing quote, and what follows that quote. `None`
 /// where there is none, or where a control character, which must not stand in a string, comes first.
 pub(crate) fn text_and_rest(piece: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut escaped = None;
     let mut from = 0_usize;
-    loop {
-        let at = from.checked_add(find_special(piece.get(from..)?)?)?;
-        match piece.get(at..)? {
-            [b'"', rest @ ..] => return Some((piece.get(..at)?, rest)),
-            [b'\\', b' '..=0xff, ..] => from = at.checked_add(2)?,
-            _ => return None,
-        }
+    let (chunks, tail) = piece.as_chunks::<16>();
+    let mut last = [b'x'; 16];
+    for (slot, byte) in last.iter_mut().zip(tail) {
+        *slot = *byte;
     }
+    for chunk in chunks.iter().chain([&last]) {
+        let mut specials = find_specials(chunk);
+        while let Ok(bit) = usize::try_from(specials.trailing_zeros())
+            && specials != 0
+        {
+            specials &= specials.saturating_sub(1);
+            let at = from.saturating_add(bit);
+            match piece.get(at)? {
+                b'"' | b'\\' if escaped == Some(at) => {}
+                b'"' => return Some((piece.get(..at)?, piece.get(at.saturating_add(1)..)?)),
+                b'\\' => escaped = at.checked_add(1),
+                _ => return None,
+            }
+        }
+        from = from.saturating_add(16);
+    }
+    None
 }
 
-/// Where the first quote, backslash or control character is.
-fn find_special(text: &[u8]) -> Option<usize> {
-    let (pairs, _) = text.as_chunks::<16>().0.as_chunks::<2>();
-    let plain = pairs.iter().take_while(|[a, b]| !any_special(a, b)).count();
-    let from = plain.saturating_mul(32);
-    text.get(from..)?.iter().position(|byte| is_special(*byte)).map(|at| from.saturating_add(at))
-}
-
-const fn is_special(byte: u8) -> bool {
-    matches!(byte, ..b' ' | b'"' | b'\\')
-}
-
+/// A bit for each quote, backslash and control character, the lowest for the first byte.
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-fn any_special(a: &[u8; 16], b: &[u8; 16]) -> bool {
-    use std::arch::wasm32::{u8x16_eq, u8x16_lt, u8x16_splat, u64x2, v128_any_true, v128_or};
-    let special = |bytes: &[u8; 16]| {
-        let bytes = u128::from_le_bytes(*bytes);
-        #[expect(clippy::cast_possible_truncation, reason = "each half in turn")]
-        let bytes = u64x2(bytes as u64, (bytes >> 64) as u64);
-        let marks =
-            v128_or(u8x16_eq(bytes, u8x16_splat(b'"')), u8x16_eq(bytes, u8x16_splat(b'\\')));
-        v128_or(marks, u8x16_lt(bytes, u8x16_splat(b' ')))
-    };
-    v128_any_true(v128_or(special(a), special(b)))
+fn find_specials(bytes: &[u8; 16]) -> u16 {
+    use std::arch::wasm32::{u8x16_bitmask, u8x16_eq, u8x16_lt, u8x16_splat, u64x2, v128_or};
+    let bytes = u128::from_le_bytes(*bytes);
+    #[expect(clippy::cast_possible_truncation, reason = "each half in turn")]
+    let bytes = u64x2(bytes as u64, (bytes >> 64) as u64);
+    let quotes = u8x16_eq(bytes, u8x16_splat(b'"'));
+    let backslashes = u8x16_eq(bytes, u8x16_splat(b'\\'));
+    let controls = u8x16_lt(bytes, u8x16_splat(b' '));
+    u8x16_bitmask(v128_or(v128_or(quotes, backslashes), controls))
 }
 
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
-fn any_special(a: &[u8; 16], b: &[u8; 16]) -> bool {
-    a.iter().chain(b).fold(false, |found, byte| found | is_special(*byte))
+fn find_specials(bytes: &[u8; 16]) -> u16 {
+    let is_special = |byte: &u8| matches!(byte, ..b' ' | b'"' | b'\\');
+    let bits = bytes.iter().rev();
+    bits.fold(0, |bits, byte| bits << 1 | u16::from(is_special(byte)))
 }
 
 #[cfg(test)]

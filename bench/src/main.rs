@@ -1,0 +1,64 @@
+//! What the filter and the agent cost. `cargo xtask bench` builds what is measured and runs this.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command-line program talks to its user"
+)]
+
+mod fuel;
+mod guest;
+mod memory;
+mod results;
+mod scale;
+mod streams;
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Measures what Gaugeway costs. Results are written as JSON, with machine, date and versions.
+#[derive(Parser)]
+#[command(name = "gaugeway-bench", version)]
+struct Args {
+    /// The filter.
+    #[arg(long, global = true, value_name = "FILE", default_value = "target/gaugeway.wasm")]
+    wasm: PathBuf,
+    /// The folder of the results.
+    #[arg(long, global = true, value_name = "DIR", default_value = "bench/results")]
+    results: PathBuf,
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Fuel per event and per byte, by API, content coding and size. About one unit is one instruction,
+    /// and the same build burns the same on every machine.
+    Fuel {
+        /// Compare with the committed figures instead of writing them: fails when one has grown by more
+        /// than 3 %.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Bytes of VM memory per open stream.
+    Memory,
+    /// Cost per event against length of the stream, size of the event, models and open streams.
+    Scale,
+}
+
+fn main() -> ExitCode {
+    let Args { wasm, results, bench } = Args::parse();
+    let done = match bench {
+        Bench::Fuel { check: true } => fuel::check(&wasm, &results),
+        Bench::Fuel { check: false } => fuel::run(&wasm, &results),
+        Bench::Memory => memory::run(&wasm, &results),
+        Bench::Scale => scale::run(&wasm, &results),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
