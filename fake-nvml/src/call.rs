@@ -85,11 +85,12 @@ pub(crate) fn answer(
         Some(state) => Moment { script: Arc::clone(&state.script), second: state.second() },
         None => return UNINITIALIZED,
     };
-    let rule = moment.script.rules.iter().find(|rule| rule.fits(call, gpu, moment.second));
+    let Script { rules, folder, .. } = moment.script.as_ref();
+    let rule = rules.iter().find(|rule| rule.fits(call, gpu, moment.second, folder));
     if let Some(rule) = rule {
         thread::sleep(Duration::from_millis(rule.delay_ms.unwrap_or(0)));
         if let Some(file) = &rule.while_file {
-            while moment.script.folder.join(file).exists() {
+            while folder.join(file).exists() {
                 thread::sleep(BLOCKED);
             }
         }

@@ -1,7 +1,7 @@
 //! The script as it is written.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -126,6 +126,7 @@ pub(crate) struct Rule {
     until: Option<f64>,
     pub(crate) returns: Option<u32>,
     pub(crate) delay_ms: Option<u64>,
+    if_file: Option<PathBuf>,
     pub(crate) while_file: Option<PathBuf>,
 }
 
@@ -163,12 +164,13 @@ impl Value {
 }
 
 impl Rule {
-    /// Whether it is about this call.
-    pub(crate) fn fits(&self, call: &str, gpu: Option<usize>, second: f64) -> bool {
+    /// Whether it is about this call. Its files are in `folder`.
+    pub(crate) fn fits(&self, call: &str, gpu: Option<usize>, second: f64, folder: &Path) -> bool {
         (self.call == "*" || self.call == call)
             && (self.gpu.is_none() || self.gpu == gpu)
             && second >= self.from
             && self.until.is_none_or(|until| second < until)
+            && self.if_file.as_ref().is_none_or(|file| folder.join(file).exists())
     }
 }
 

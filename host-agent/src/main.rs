@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use gaugeway_agent::config::Config;
 use gaugeway_agent::http::Address;
 use gaugeway_agent::price::PriceConfig;
@@ -36,8 +36,18 @@ struct Cli {
     /// certificate changes.
     #[arg(long = "web.config.file", value_name = "FILE")]
     web_config: Option<PathBuf>,
+    /// Shows the GPUs under the names of another exporter as well, so that dashboards made for it go on
+    /// working.
+    #[arg(long, value_enum, value_name = "EXPORTER")]
+    compat: Vec<Compat>,
     #[command(subcommand)]
     command: Option<Command>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Compat {
+    /// NVIDIA's DCGM exporter, DCGM_FI_DEV_GPU_UTIL and so on. The same as nvml.dcgm_names = true.
+    Dcgm,
 }
 
 #[derive(Subcommand)]
@@ -65,7 +75,13 @@ fn main() -> ExitCode {
     };
     let config = match Config::load(&file) {
         Ok(_) if check => return ExitCode::SUCCESS,
-        Ok(config) => Config { web_config: cli.web_config, ..config },
+        Ok(mut config) => {
+            config.web_config = cli.web_config;
+            if let Some(nvml) = &mut config.nvml {
+                nvml.dcgm_names |= cli.compat.contains(&Compat::Dcgm);
+            }
+            config
+        }
         Err(error) => return fail(&error, EXIT_CONFIG),
     };
     logging::init(config.log);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::budget::BudgetReport;
-use crate::cost::CostReport;
+use crate::cost::{CostReport, PoolSpec};
 use crate::discovery::Found;
 use crate::engines::{Difference, EngineStats};
 use crate::envoy::EnvoyStats;
@@ -36,7 +36,9 @@ pub struct Snapshot {
     pub differences: BTreeMap<String, Difference>,
     /// The machine; `None` when it is switched off.
     pub host: Option<Source<HostStats>>,
-    /// Which GPU serves what; `None` when nothing is looked for.
+    /// Which GPUs serve what, as configured or found.
+    pub pools: Vec<PoolSpec>,
+    /// The search for pools; `None` when nothing is looked for.
     pub discovery: Option<Source<Found>>,
     /// The budgets, as they are saved.
     pub budgets: Vec<BudgetReport>,

@@ -9,29 +9,64 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-/// A running agent.
-#[derive(Debug)]
-pub struct Agent {
-    _process: Process,
-    address: String,
+/// An agent to be started.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// `host:port` of its page.
+    pub address: String,
+    /// How often it reads its sources.
+    pub tick: Duration,
+    /// The rest of its configuration.
+    pub config: String,
+    /// Further arguments.
+    pub args: &'static [&'static str],
 }
 
-impl Agent {
-    /// Starts the agent with `config`, to which its own address and a tick of half a second are added, and
-    /// waits for its first tick.
-    pub fn start(dir: &Path, config: &str) -> Self {
-        let address = format!("127.0.0.1:{}", http::free_port());
+impl Launch {
+    /// On a free port, with a tick of half a second.
+    pub fn new(config: &str) -> Self {
+        Self {
+            address: format!("127.0.0.1:{}", http::free_port()),
+            tick: Duration::from_millis(500),
+            config: config.to_owned(),
+            args: &[],
+        }
+    }
+
+    /// Starts it with its files in `dir` and waits for its first tick.
+    pub fn start(&self, dir: &Path) -> Agent {
+        let Self { address, tick, config, args } = self;
         let file = dir.join("agent.toml");
-        fs::write(&file, format!("listen = \"{address}\"\ntick = \"500ms\"\n{config}"))
+        let tick = tick.as_millis();
+        fs::write(&file, format!("listen = \"{address}\"\ntick = \"{tick}ms\"\n{config}"))
             .expect("the scratch folder can be written");
         let mut command = Command::new(build::agent());
-        command.arg("--config").arg(&file);
+        command.arg("--config").arg(&file).args(*args);
         let mut process = Process::start(&mut command, &dir.join("agent.log"));
         wait_for("the agent", Duration::from_secs(30), || {
             process.alive()?;
             http::get_ok(&format!("http://{address}/readyz"))
         });
-        Self { _process: process, address }
+        Agent { process, address: address.clone() }
+    }
+}
+
+/// A running agent.
+#[derive(Debug)]
+pub struct Agent {
+    process: Process,
+    address: String,
+}
+
+impl Agent {
+    /// Starts an agent as [`Launch::new`] describes it.
+    pub fn start(dir: &Path, config: &str) -> Self {
+        Launch::new(config).start(dir)
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// `host:port`.

@@ -1,7 +1,7 @@
 //! GPU telemetry through the real NVML bindings: on a driver that follows a script, and on the real one
 //! where there is one.
 
-use gaugeway_tests::agent::Agent;
+use gaugeway_tests::agent::{Agent, Launch};
 use gaugeway_tests::fake_nvml::FakeNvml;
 use gaugeway_tests::page::{Page, Sample};
 use gaugeway_tests::{real, scratch, wait_for};
@@ -479,8 +479,15 @@ fn the_energy_of_gpus_is_accounted_for() {
 fn dashboards_of_dcgm_find_their_names() {
     let dir = scratch::dir("nvml-dcgm");
     let driver = FakeNvml::new(&dir, &full(0));
-    let agent = Agent::start(&dir, &format!("{NO_ENVOY}{}dcgm_names = true\n", driver.config()));
-    let (page, _) = page_with(&agent, "GPM of two samples", |page| {
+    let asked = Launch::new(&format!("{NO_ENVOY}{}dcgm_names = true\n", driver.config()));
+    let by_flag = Launch::new(&format!("{NO_ENVOY}{}", driver.config()));
+    for launch in [asked, Launch { args: &["--compat=dcgm"], ..by_flag }] {
+        has_names_of_dcgm(&launch.start(&dir));
+    }
+}
+
+fn has_names_of_dcgm(agent: &Agent) {
+    let (page, _) = page_with(agent, "GPM of two samples", |page| {
         page.sum("DCGM_FI_PROF_PIPE_TENSOR_ACTIVE", &[])
     });
     // The panels of dashboard 12239, and units that differ from ours.

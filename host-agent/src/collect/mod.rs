@@ -259,6 +259,7 @@ impl Collector {
             engines: self.engines.iter().map(|(_, engine)| engine.clone()).collect(),
             differences,
             host: self.host.as_ref().map(|(_, source)| source.clone()),
+            pools: self.cost.pools.clone(),
             discovery: self.discovery.as_ref().map(|(_, source)| source.clone()),
             budgets: self.budgets.report(unix_seconds(taken_at.unwrap_or_else(SystemTime::now))),
             state: self.state.as_ref().map(|(_, source)| source.clone()),

@@ -58,9 +58,9 @@ pub(super) struct RawPool {
     gpus: Vec<RawGpu>,
 }
 
-/// A GPU by index or UUID.
+/// A GPU by index or UUID, or a MIG instance by UUID.
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "a GPU's index or its UUID")]
+#[serde(untagged, expecting = "a GPU's index, its UUID or a MIG instance's UUID")]
 enum RawGpu {
     Index(u32),
     Uuid(String),
@@ -70,7 +70,7 @@ impl From<RawGpu> for GpuName {
     fn from(raw: RawGpu) -> Self {
         match raw {
             RawGpu::Index(index) => Self::Index(index),
-            RawGpu::Uuid(uuid) => Self::Uuid(uuid),
+            RawGpu::Uuid(uuid) => Self::of_uuid(uuid),
         }
     }
 }

@@ -85,7 +85,7 @@ fn bad_files_are_refused_with_key_and_reason() {
     refused(
         &with("[[pools]]\nname = \"a\"\ngpus = [true]"),
         "pools[0].gpus[0]",
-        "a GPU's index or its UUID",
+        "a GPU's index, its UUID or a MIG instance's UUID",
     );
     refused(
         &with(

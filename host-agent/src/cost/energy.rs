@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::account::Account;
 use super::amount::{Amount, currency};
+use super::hardware::{Hardware, WHOLE};
 use super::split::split;
 use super::{CostKey, NO_POOL, PoolSpec, Tick, UnattributedReason};
 use crate::gpu::{EnergySource, GpuIdentity, GpuReading};
@@ -89,7 +90,12 @@ impl EnergyEngine {
 
     /// Starts a tick: takes in what the GPUs used since the last one and divides it among the pools.
     /// Returns what they used.
-    pub(super) fn advance(&mut self, tick: &Tick<'_>, pools: &[PoolSpec]) -> Millijoules {
+    pub(super) fn advance(
+        &mut self,
+        tick: &Tick<'_>,
+        pools: &[PoolSpec],
+        hardware: &Hardware,
+    ) -> Millijoules {
         self.account.release(tick.page_read);
         self.shares.fill(None);
         let mut total = Millijoules::ZERO;
@@ -98,20 +104,12 @@ impl EnergyEngine {
             let Some(used) = used else { continue };
             *measured += used;
             total += used;
-            let owns = |pool: &PoolSpec| pool.gpus.iter().flatten().any(|name| name.names(gpu));
-            let weights: Vec<_> = if pools.iter().any(|pool| pool.gpus.is_some()) {
-                pools.iter().map(|pool| u128::from(owns(pool))).collect()
-            } else {
-                vec![1; pools.len()]
-            };
-            match split(used.0, &weights) {
-                Some(parts) => {
-                    let parts = self.shares.iter_mut().zip(parts).zip(weights);
-                    for ((share, part), _) in parts.filter(|(_, weight)| *weight > 0) {
-                        *share.get_or_insert_default() += Millijoules(part);
-                    }
+            let (parts, rest) = divide(used, gpu, pools, hardware);
+            self.account.spare += rest;
+            for (share, part) in self.shares.iter_mut().zip(parts) {
+                if let Some(part) = part {
+                    *share.get_or_insert_default() += part;
                 }
-                None => self.account.spare += used,
             }
         }
         total
@@ -161,6 +159,27 @@ impl EnergyEngine {
             pending: self.account.pending(),
         })
     }
+}
+
+/// Divides what a GPU used among the pools that have a part of it; the rest is nobody's. Only the
+/// whole GPU has a meter, so MIG instances are taken to draw power like their part of it.
+fn divide(
+    used: Millijoules,
+    gpu: &GpuIdentity,
+    pools: &[PoolSpec],
+    hardware: &Hardware,
+) -> (Vec<Option<Millijoules>>, Millijoules) {
+    let mut parts: Vec<_> = if PoolSpec::can_leave_gpus(pools) {
+        pools.iter().map(|pool| hardware.of_gpu(pool, gpu)).collect()
+    } else {
+        vec![WHOLE; pools.len()]
+    };
+    parts.push(WHOLE.saturating_sub(parts.iter().copied().fold(0, u64::saturating_add)));
+    let weights: Vec<_> = parts.into_iter().map(u128::from).collect();
+    let mut shares = split(used.0, &weights).unwrap_or_default();
+    let rest = Millijoules(shares.pop().unwrap_or(used.0));
+    let owned = |(share, weight): (u64, u128)| (weight > 0).then_some(Millijoules(share));
+    (shares.into_iter().zip(weights).map(owned).collect(), rest)
 }
 
 /// Remembers what each GPU's meter showed.

@@ -19,6 +19,7 @@ mod account;
 mod amount;
 mod calibration;
 pub mod energy;
+mod hardware;
 mod key;
 mod ledger;
 mod meter;
@@ -47,10 +48,10 @@ pub use weights::{MAX_WEIGHT, WeightTable, Weights};
 pub use window::{ModelUnitCosts, UnitCost};
 
 use crate::envoy::EnvoyStats;
-use crate::gpu::GpuReading;
 use account::{Account, MAX_LINES, OTHER};
 use amount::Amount;
 use energy::EnergyEngine;
+use hardware::Hardware;
 use ledger::Ledger;
 use meter::Meter;
 use pool::Pool;
@@ -87,8 +88,7 @@ pub struct CostEngine {
     spending: Spending,
     meter: Meter,
     pools: Vec<Pool>,
-    /// As last known; the count does not change because NVML is away.
-    gpus: Option<u32>,
+    hardware: Hardware,
     money: Account<NanoDollars>,
     energy: EnergyEngine,
     /// Tokens of models that no pool serves.
@@ -110,7 +110,7 @@ impl CostEngine {
             spending: Spending::default(),
             meter: Meter::default(),
             pools: config.pools.iter().cloned().map(Pool::new).collect(),
-            gpus: None,
+            hardware: Hardware::default(),
             money: Account::new(config.pools.len()),
             energy: EnergyEngine::new(config.pools.len()),
             unpriced: BTreeMap::new(),
@@ -176,8 +176,10 @@ impl CostEngine {
         self.cache_savings.release(tick.page_read);
         self.rates = Some(tick.rates);
         self.age += tick.elapsed;
-        self.gpus = tick.gpus.map(GpuReading::count).or(self.gpus);
-        let energy = self.energy.advance(tick, &self.config.pools);
+        if let Some(gpus) = tick.gpus {
+            self.hardware.see(gpus);
+        }
+        let energy = self.energy.advance(tick, &self.config.pools, &self.hardware);
         let bill = self.bill.accrue(&tick.rates, tick.elapsed, energy);
         self.window.advance(tick.elapsed, bill);
         self.spending.bill = bill;
@@ -208,13 +210,12 @@ impl CostEngine {
 
     /// Divides the bill among the pools by their GPUs, and books the share of GPUs in no pool.
     fn shares(&mut self, bill: NanoDollars) -> Vec<NanoDollars> {
-        let pooled: u32 = self.config.pools.iter().filter_map(PoolSpec::gpu_count).sum();
-        let spare = match self.gpus {
-            Some(gpus) if pooled > 0 => gpus.saturating_sub(pooled),
-            Some(_) | None => 0,
-        };
-        let counts = self.config.pools.iter().map(|pool| pool.gpu_count().unwrap_or(1));
-        let weights: Vec<_> = counts.chain([spare]).map(u128::from).collect();
+        let pools = &self.config.pools;
+        let mut parts: Vec<_> = pools.iter().map(|pool| self.hardware.of(pool)).collect();
+        let pooled = parts.iter().copied().fold(0, u64::saturating_add);
+        let all = self.hardware.all().filter(|_| PoolSpec::can_leave_gpus(pools));
+        parts.push(all.map_or(0, |all| all.saturating_sub(pooled)));
+        let weights: Vec<_> = parts.into_iter().map(u128::from).collect();
         let mut shares = split(bill.0, &weights).unwrap_or_default();
         self.money.spare += NanoDollars(shares.pop().unwrap_or(bill.0));
         shares.into_iter().map(NanoDollars).collect()

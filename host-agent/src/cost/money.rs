@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::amount::currency;
 
 const NANOS_PER_DOLLAR: u64 = 1_000_000_000;
-const MICROS_PER_HOUR: u128 = 3_600_000_000;
+const NANOS_PER_HOUR: u128 = 3_600_000_000_000;
 
 /// The highest price per hour that is accepted, in dollars. It keeps every intermediate result of
 /// the arithmetic in range.
@@ -54,7 +54,7 @@ impl HourlyPrice {
 /// next one, so any number of ticks bills the same as one long tick.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Accrual {
-    /// In nano-dollars times microseconds per hour; below one nano-dollar.
+    /// In nano-dollars times nanoseconds per hour; below one nano-dollar.
     carry: u128,
     pub(super) total: NanoDollars,
 }
@@ -62,17 +62,13 @@ pub(super) struct Accrual {
 impl Accrual {
     /// Bills `elapsed` at a price and returns what that came to.
     pub(super) fn bill(&mut self, price: HourlyPrice, elapsed: Duration) -> NanoDollars {
-        // Below 2^50 nano-dollars times below 2^70 microseconds.
-        let owed = u128::from(price.0) * micros(elapsed) + self.carry;
-        self.carry = owed % MICROS_PER_HOUR;
-        let amount = NanoDollars(u64::try_from(owed / MICROS_PER_HOUR).unwrap_or(u64::MAX));
+        // Below 2^50 nano-dollars times at most 2^70 nanoseconds, which are 37,000 years.
+        let owed = u128::from(price.0) * elapsed.as_nanos().min(1 << 70) + self.carry;
+        self.carry = owed % NANOS_PER_HOUR;
+        let amount = NanoDollars(u64::try_from(owed / NANOS_PER_HOUR).unwrap_or(u64::MAX));
         self.total += amount;
         amount
     }
-}
-
-fn micros(elapsed: Duration) -> u128 {
-    elapsed.as_micros().min(1 << 70)
 }
 
 impl fmt::Display for NanoDollars {
@@ -90,7 +86,7 @@ mod tests {
         let price = HourlyPrice::from_dollars(98.32).unwrap();
         for ticks in [1_u32, 7, 720, 3_601] {
             let mut accrual = Accrual::default();
-            let tick = Duration::from_micros(3_600_000_000 / u64::from(ticks));
+            let tick = Duration::from_nanos(3_600_000_000_000 / u64::from(ticks));
             let billed: NanoDollars = (0..ticks).map(|_| accrual.bill(price, tick)).sum();
             let rest = accrual.bill(price, Duration::from_hours(1) - tick * ticks);
             assert_eq!(billed.0 + rest.0, 98_320_000_000, "{ticks} ticks");

@@ -10,16 +10,24 @@ use crate::gpu::GpuIdentity;
 pub enum GpuName {
     /// NVML's index.
     Index(u32),
-    /// The UUID.
+    /// The UUID of a whole GPU.
     Uuid(String),
+    /// The UUID of a MIG instance.
+    Mig(String),
 }
 
 impl GpuName {
-    /// Whether this GPU is meant.
+    /// By UUID. NVML's UUIDs of MIG instances begin with `MIG-`.
+    pub fn of_uuid(uuid: String) -> Self {
+        if uuid.starts_with("MIG-") { Self::Mig(uuid) } else { Self::Uuid(uuid) }
+    }
+
+    /// Whether this GPU is meant as a whole.
     pub fn names(&self, gpu: &GpuIdentity) -> bool {
         match self {
             Self::Index(index) => *index == gpu.index,
             Self::Uuid(uuid) => *uuid == gpu.uuid,
+            Self::Mig(_) => false,
         }
     }
 }
@@ -28,7 +36,7 @@ impl fmt::Display for GpuName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Index(index) => write!(f, "{index}"),
-            Self::Uuid(uuid) => f.write_str(uuid),
+            Self::Uuid(uuid) | Self::Mig(uuid) => f.write_str(uuid),
         }
     }
 }
@@ -42,7 +50,7 @@ pub struct PoolSpec {
     pub upstreams: Vec<String>,
     /// Models that it serves; empty means all.
     pub models: Vec<String>,
-    /// Which of the host's GPUs it has. Either every pool says so or none does.
+    /// Which of the host's GPUs and MIG instances it has. Either every pool says so or none does.
     pub gpus: Option<Vec<GpuName>>,
 }
 
@@ -61,11 +69,6 @@ impl PoolSpec {
     pub(super) fn serves(&self, upstream: &str, model: &str) -> bool {
         self.leads_from(upstream)
             && (self.models.is_empty() || self.models.iter().any(|m| m == model))
-    }
-
-    /// How many GPUs it has, where it says.
-    pub(super) fn gpu_count(&self) -> Option<u32> {
-        self.gpus.as_ref().map(|gpus| u32::try_from(gpus.len()).unwrap_or(u32::MAX))
     }
 
     /// Whether this upstream leads here. To a pool whose GPUs are gone nothing does.

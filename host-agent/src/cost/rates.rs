@@ -48,6 +48,8 @@ impl Electricity {
 /// The bill by component, since the agent started.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Bill {
+    /// What the hourly prices were charged for.
+    pub(super) time: Duration,
     instance: Accrual,
     overhead: Accrual,
     energy: EnergyAccrual,
@@ -61,6 +63,7 @@ impl Bill {
         elapsed: Duration,
         energy: Millijoules,
     ) -> NanoDollars {
+        self.time = self.time.saturating_add(elapsed);
         let mut amount = self.instance.bill(rates.instance, elapsed);
         if let Some(overhead) = rates.overhead {
             amount += self.overhead.bill(overhead, elapsed);

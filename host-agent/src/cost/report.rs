@@ -13,6 +13,8 @@ pub const NO_POOL: &str = "none";
 pub struct CostReport {
     /// The bill by component.
     pub bill: Vec<(BillComponent, NanoDollars)>,
+    /// The time that the bill is for, the agent's absence included.
+    pub billed: Duration,
     /// Money with tokens to show for it.
     pub attributed: Vec<(CostKey, NanoDollars)>,
     /// Money for idle GPUs, by pool.
@@ -21,6 +23,8 @@ pub struct CostReport {
     pub unattributed: Vec<(UnattributedReason, NanoDollars)>,
     /// Used money that waits for tokens, and first increments that are held back.
     pub pending: NanoDollars,
+    /// GPUs by pool, where pools have their own; MIG instances are parts of one.
+    pub gpus: Vec<(String, f64)>,
     /// Busy time by pool.
     pub busy: Vec<(String, Duration)>,
     /// The weights in use, by model.
@@ -122,6 +126,7 @@ impl CostEngine {
             .chain(self.spare_idle());
         CostReport {
             bill: self.bill.components(self.rates.as_ref()),
+            billed: self.bill.time,
             attributed: self.money.attributed().map(|(key, sum)| (key.clone(), sum)).collect(),
             idle: idle.collect(),
             unattributed: vec![
@@ -130,6 +135,7 @@ impl CostEngine {
                 (UnattributedReason::NoTokens, self.money.no_tokens),
             ],
             pending: self.money.pending(),
+            gpus: self.pool_gpus(),
             busy: self.pools.iter().map(|pool| (pool.spec.name.clone(), pool.busy)).collect(),
             weights: self.weights_in_use(),
             cache_savings: self.cache_savings.shown().map(|(m, sum)| (m.clone(), sum)).collect(),
@@ -137,6 +143,11 @@ impl CostEngine {
             unit_costs: self.window.unit_costs(),
             energy: self.energy.report(&self.config.pools),
         }
+    }
+
+    fn pool_gpus(&self) -> Vec<(String, f64)> {
+        let pools = self.config.pools.iter();
+        pools.filter_map(|pool| Some((pool.name.clone(), self.hardware.gpus(pool)?))).collect()
     }
 
     /// Spare GPUs can exist only where pools name theirs.

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::envoy::{Series, Value};
+use crate::gpu::{GpuIdentity, GpuReading, GpuSample, Memory, MigInstance};
 
 const TICK: Duration = Duration::from_secs(10);
 
@@ -193,6 +194,46 @@ fn pools_share_by_gpus_and_spare_gpus_are_idle() {
             ("none", "no_model", 8_000_000),
         ]
     );
+}
+
+#[test]
+fn pools_on_mig_instances_share_their_gpu_by_memory() {
+    let on = |name: &str, uuids: &[&str]| PoolSpec {
+        gpus: Some(uuids.iter().map(|uuid| GpuName::of_uuid((*uuid).to_owned())).collect()),
+        ..pool(name, name, None)
+    };
+    let instance = |uuid: &str, gibibytes: u64| MigInstance {
+        uuid: uuid.to_owned(),
+        size_bytes: Some(gibibytes << 30),
+        ..MigInstance::default()
+    };
+    let split = GpuSample {
+        identity: GpuIdentity { uuid: "GPU-0".to_owned(), ..GpuIdentity::default() },
+        memory: Some(Memory { total: 80 << 30, used: 0, free: 80 << 30, reserved: None }),
+        mig: Some(vec![instance("MIG-large", 40), instance("MIG-small", 10)]),
+        ..GpuSample::default()
+    };
+    let whole = GpuSample {
+        identity: GpuIdentity { index: 1, uuid: "GPU-1".to_owned(), ..GpuIdentity::default() },
+        ..GpuSample::default()
+    };
+    let reading = GpuReading { gpus: vec![split, whole], ..GpuReading::default() };
+    let pools = vec![on("large", &["MIG-large", "GPU-1"]), on("small", &["MIG-small"])];
+    let mut engine = CostEngine::new(config(pools));
+    let gateway = Gateway::new();
+    let seen = Tick {
+        elapsed: TICK,
+        rates: rates(),
+        gateway: Some(&gateway.0),
+        gpus: Some(&reading),
+        page_read: true,
+    };
+    engine.tick(&seen);
+    // The driver goes away; the instances are what they were.
+    let report = gateway.tick(&mut engine);
+    let idle: Vec<_> = report.idle.iter().map(|(pool, _, sum)| (pool.as_str(), sum.0)).collect();
+    assert_eq!(idle, [("large", 15_000_000), ("small", 1_250_000), ("none", 3_750_000)]);
+    assert_eq!(report.gpus, [("large".to_owned(), 1.5), ("small".to_owned(), 0.125)]);
 }
 
 #[test]

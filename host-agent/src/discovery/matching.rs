@@ -9,7 +9,7 @@ use crate::cost::{GpuName, PoolSpec};
 /// A process that holds memory on a GPU.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Holder {
-    /// The GPU's UUID.
+    /// The UUID of the GPU, or of the MIG instance.
     pub gpu: String,
     /// The process, in the agent's PID namespace.
     pub pid: u32,
@@ -55,7 +55,7 @@ pub fn pools(holders: &BTreeSet<Holder>, upstreams: &Upstreams) -> Vec<PoolSpec>
             name: names.iter().map(String::as_str).collect::<Vec<_>>().join("+"),
             upstreams: names.into_iter().collect(),
             models: Vec::new(),
-            gpus: Some(gpus.into_iter().map(GpuName::Uuid).collect()),
+            gpus: Some(gpus.into_iter().map(GpuName::of_uuid).collect()),
         })
         .collect();
     pools.sort_by(|a, b| a.name.cmp(&b.name));

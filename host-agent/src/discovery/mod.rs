@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::cost::PoolSpec;
-use crate::gpu::GpuReading;
+use crate::gpu::{GpuProcess, GpuReading, GpuSample};
 use crate::http::Address;
 
 pub use clusters::{Clusters, ClustersError};
@@ -74,10 +74,13 @@ impl Discovery {
 }
 
 fn holders(gpus: &GpuReading) -> BTreeSet<Holder> {
-    let of_gpu = |gpu: &crate::gpu::GpuSample| {
-        let gpu_uuid = gpu.identity.uuid.clone();
-        let pids = gpu.processes.iter().map(|process| process.pid).collect::<Vec<_>>();
-        pids.into_iter().map(move |pid| Holder { gpu: gpu_uuid.clone(), pid })
+    let hold = |uuid: &str, processes: &[GpuProcess]| {
+        let holder = |process: &GpuProcess| Holder { gpu: uuid.to_owned(), pid: process.pid };
+        processes.iter().map(holder).collect::<Vec<_>>()
+    };
+    let of_gpu = |gpu: &GpuSample| match &gpu.mig {
+        Some(instances) => instances.iter().flat_map(|i| hold(&i.uuid, &i.processes)).collect(),
+        None => hold(&gpu.identity.uuid, &gpu.processes),
     };
     gpus.gpus.iter().flat_map(of_gpu).collect()
 }

@@ -112,6 +112,14 @@ fn add_bill(page: &mut Page, cost: &CostReport) {
 
 #[expect(clippy::cast_precision_loss, reason = "token counts below 2^53")]
 fn add_reading_aids(page: &mut Page, cost: &CostReport) {
+    for (pool, gpus) in &cost.gpus {
+        page.gauge(
+            "gaugeway_pool_gpus",
+            "GPUs that a pool has its part of the bill by; MIG instances are parts of one.",
+            &[("pool", pool)],
+            *gpus,
+        );
+    }
     for (pool, busy) in &cost.busy {
         page.counter(
             "gaugeway_pool_busy_seconds_total",

@@ -9,6 +9,7 @@ mod gateway;
 mod gpu;
 mod host;
 mod page;
+mod pool;
 mod process;
 
 use crate::snapshot::Snapshot;
@@ -31,6 +32,7 @@ pub fn page(snapshot: &Snapshot) -> String {
         host::add(&mut page, host);
     }
     engine::add(&mut page, &snapshot.engines, &snapshot.differences);
+    pool::add(&mut page, snapshot);
     process::add(&mut page, snapshot);
     budget::add(&mut page, &snapshot.budgets);
     if let Ok(price) = &snapshot.price {

@@ -4,7 +4,9 @@ use std::time::{Duration, SystemTime};
 use super::*;
 use crate::budget::{BudgetReport, Month};
 use crate::cost::NanoDollars;
-use crate::cost::{CostConfig, CostEngine, HourlyPrice, PoolSpec, Rates, Tick, WeightTable};
+use crate::cost::{
+    CostConfig, CostEngine, GpuName, HourlyPrice, PoolSpec, Rates, Tick, WeightTable,
+};
 use crate::engines::{Difference, EngineStats};
 use crate::envoy::EnvoyStats;
 use crate::gpu::{
@@ -116,6 +118,13 @@ pub(crate) fn snapshot() -> Snapshot {
                 ..HostStats::default()
             },
         )),
+        pools: vec![PoolSpec {
+            name: "p".to_owned(),
+            upstreams: vec!["u".to_owned()],
+            models: Vec::new(),
+            // Twice the same one, which is one series.
+            gpus: Some(vec![GpuName::Index(0), GpuName::of_uuid("GPU-1".to_owned())]),
+        }],
         discovery: None,
         budgets: vec![BudgetReport {
             name: "all".to_owned(),
@@ -215,6 +224,8 @@ fn cost_in_dollars() {
     let page = page(&snapshot());
     for line in [
         r#"gaugeway_cost_bill_dollars_total{component="instance"} 0.03"#,
+        "gaugeway_cost_billed_seconds_total 30",
+        r#"gaugeway_pool_info{pool="p",uuid="GPU-1",upstream="u"} 1"#,
         r#"gaugeway_cost_attributed_dollars_total{model="m",token_type="uncached_input",outcome="ok",tenant="t"} 0.00125"#,
         r#"gaugeway_cost_token_weight{model="m",token_type="output"} 4"#,
         r#"gaugeway_cost_idle_dollars_total{pool="default",reason="no_traffic"} 0.015"#,

@@ -58,6 +58,7 @@ fn help_names_every_page_and_exit_status() {
         "/api/v1/series",
         "SIGHUP",
         "web.config.file",
+        "--compat",
         "64",
     ] {
         assert!(help.contains(word), "{word} is missing in\n{help}");

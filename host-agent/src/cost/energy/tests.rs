@@ -46,7 +46,9 @@ fn advance(engine: &mut EnergyEngine, pools: &[PoolSpec], gpus: Option<&GpuReadi
         gpus,
         page_read: true,
     };
-    engine.advance(&tick, pools);
+    let mut hardware = Hardware::default();
+    gpus.iter().for_each(|reading| hardware.see(reading));
+    engine.advance(&tick, pools, &hardware);
 }
 
 #[test]
