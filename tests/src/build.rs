@@ -33,6 +33,12 @@ pub fn harness() -> &'static Path {
     HARNESS.get_or_init(|| artefact(&["--package=gaugeway-harness", "--bin=gaugeway-harness"]))
 }
 
+/// The simulator's binary, built once.
+pub fn sim() -> &'static Path {
+    static SIM: OnceLock<PathBuf> = OnceLock::new();
+    SIM.get_or_init(|| artefact(&["--package=gaugeway-sim", "--bin=gaugeway-sim"]))
+}
+
 /// The fake `libnvidia-ml.so`, built once.
 pub fn fake_nvml() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
