@@ -22,6 +22,7 @@ pub mod exposition;
 pub mod gpu;
 pub mod host;
 pub mod http;
+mod live;
 pub mod logging;
 pub mod price;
 pub mod render;

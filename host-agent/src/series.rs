@@ -251,16 +251,10 @@ impl ModelPoint {
 }
 
 impl GpuPoint {
-    #[expect(clippy::cast_precision_loss, reason = "a ratio for a picture")]
     fn of(gpu: &GpuSample) -> Self {
         Self {
-            utilization_ratio: gpu
-                .utilization
-                .map(|share| short(f64::from(share.gpu_percent) / 100.0)),
-            memory_used_ratio: gpu
-                .memory
-                .filter(|memory| memory.total > 0)
-                .map(|memory| short(memory.used as f64 / memory.total as f64)),
+            utilization_ratio: gpu.utilization_ratio().map(short),
+            memory_used_ratio: gpu.memory_used_ratio().map(short),
             power_watts: gpu.power_milliwatts.map(|power| short(f64::from(power) / 1e3)),
         }
     }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::budget::BudgetReport;
 use crate::cost::{CostReport, PoolSpec};
@@ -12,8 +12,10 @@ use crate::engines::{Difference, EngineStats};
 use crate::envoy::EnvoyStats;
 use crate::gpu::{GpuLog, GpuReading};
 use crate::host::HostStats;
+use crate::live::Live;
 use crate::price::Price;
 use crate::series::History;
+use crate::summary;
 
 /// Everything that is shown.
 #[derive(Clone, Debug)]
@@ -142,6 +144,7 @@ impl Snapshot {
 pub struct Latest {
     shown: Mutex<Shown>,
     history: Mutex<History>,
+    live: Mutex<Live>,
 }
 
 #[derive(Debug)]
@@ -149,21 +152,32 @@ struct Shown {
     snapshot: Arc<Snapshot>,
     /// Whether this very snapshot was scraped.
     read: bool,
+    /// Written once, when somebody first asks for it: many may look at one snapshot.
+    summary: Option<Arc<str>>,
+}
+
+impl Shown {
+    fn new(snapshot: Arc<Snapshot>) -> Self {
+        Self { snapshot, read: false, summary: None }
+    }
 }
 
 impl Latest {
     /// Starts with this one.
     pub fn new(snapshot: Snapshot) -> Self {
         Self {
-            shown: Mutex::new(Shown { snapshot: Arc::new(snapshot), read: false }),
+            shown: Mutex::new(Shown::new(Arc::new(snapshot))),
             history: Mutex::default(),
+            live: Mutex::new(Live::new(SystemTime::now())),
         }
     }
 
     /// Replaces the snapshot by one that nobody has scraped yet.
     pub fn publish(&self, snapshot: Snapshot) {
+        let snapshot = Arc::new(snapshot);
         self.history.lock().unwrap_or_else(PoisonError::into_inner).record(&snapshot);
-        *self.shown() = Shown { snapshot: Arc::new(snapshot), read: false };
+        self.frames().record(&snapshot);
+        *self.shown() = Shown::new(snapshot);
     }
 
     /// The snapshot, to look at.
@@ -183,9 +197,29 @@ impl Latest {
         self.history.lock().unwrap_or_else(PoisonError::into_inner).json()
     }
 
+    /// The snapshot as the summary's JSON.
+    pub fn summary(&self) -> Arc<str> {
+        let mut shown = self.shown();
+        let Shown { snapshot, summary, .. } = &mut *shown;
+        Arc::clone(summary.get_or_insert_with(|| summary::json(snapshot).into()))
+    }
+
+    /// What came in after a cursor, and the summary, as JSON.
+    pub fn live(&self, cursor: Option<&str>) -> String {
+        let summary = self.summary();
+        let live = self.frames();
+        let (next, frames) = (live.cursor(), live.since(cursor));
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        format!(r#"{{"time":{time:?},"cursor":"{next}","frames":{frames},"now":{summary}}}"#)
+    }
+
     /// Whether the snapshot has been scraped.
     pub fn was_read(&self) -> bool {
         self.shown().read
+    }
+
+    fn frames(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn shown(&self) -> MutexGuard<'_, Shown> {

@@ -52,6 +52,20 @@ pub struct GpuSample {
     pub processes: Vec<GpuProcess>,
 }
 
+impl GpuSample {
+    /// The share of the sample period in which a kernel ran, 0 to 1.
+    pub fn utilization_ratio(&self) -> Option<f64> {
+        self.utilization.map(|share| f64::from(share.gpu_percent) / 100.0)
+    }
+
+    /// The share of the memory that is allocated, 0 to 1.
+    #[expect(clippy::cast_precision_loss, reason = "a ratio for reading")]
+    pub fn memory_used_ratio(&self) -> Option<f64> {
+        let memory = self.memory.filter(|memory| memory.total > 0)?;
+        Some(memory.used as f64 / memory.total as f64)
+    }
+}
+
 /// Who a GPU is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GpuIdentity {

@@ -1,13 +1,14 @@
 //! The pages. A request renders the last snapshot and waits for no source.
 
 mod login;
+mod page;
 mod web_config;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{RawQuery, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -21,7 +22,6 @@ use tokio::time::{sleep, timeout};
 
 use crate::render;
 use crate::snapshot::Latest;
-use crate::summary;
 use login::Users;
 use web_config::Access;
 pub(crate) use web_config::WebConfig;
@@ -112,12 +112,14 @@ async fn let_in(State(users): State<Arc<Users>>, request: Request, next: Next) -
     (StatusCode::UNAUTHORIZED, challenge, "unauthorized\n").into_response()
 }
 
-/// What every answer says to a browser: this is no page to run scripts on or to guess types of.
+/// What every answer says to a browser: the type is not to be guessed, and unless the answer has a
+/// policy of its own this is nothing to run scripts on.
 async fn harden(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let policy = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
-    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
 }
 
@@ -126,8 +128,10 @@ fn router(latest: Arc<Latest>) -> Router {
         .route("/metrics", get(metrics))
         .route("/api/v1/summary", get(summary))
         .route("/api/v1/series", get(series))
+        .route("/api/v1/live", get(live))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
+        .merge(page::routes())
         .layer(middleware::map_response(harden))
         .with_state(latest)
 }
@@ -139,11 +143,19 @@ async fn metrics(State(latest): State<Arc<Latest>>) -> impl IntoResponse {
 }
 
 async fn summary(State(latest): State<Arc<Latest>>) -> impl IntoResponse {
-    json(summary::json(&latest.get()))
+    json(latest.summary().to_string())
 }
 
 async fn series(State(latest): State<Arc<Latest>>) -> impl IntoResponse {
     json(latest.series())
+}
+
+/// The frames after the cursor of `?after=CURSOR`.
+async fn live(State(latest): State<Arc<Latest>>, RawQuery(query): RawQuery) -> impl IntoResponse {
+    let query = query.unwrap_or_default();
+    let cursor = query.split('&').find_map(|pair| pair.strip_prefix("after="));
+    let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    (no_store, json(latest.live(cursor)))
 }
 
 fn json(text: String) -> impl IntoResponse {

@@ -110,8 +110,13 @@ async fn pages_and_methods() {
         ("GET", "/healthz", "200"),
         ("GET", "/api/v1/summary", "200"),
         ("GET", "/api/v1/series", "200"),
+        ("GET", "/api/v1/live", "200"),
+        ("GET", "/", "200"),
+        ("GET", "/page/main.js", "200"),
         ("POST", "/metrics", "405"),
-        ("GET", "/", "404"),
+        ("POST", "/", "405"),
+        ("GET", "/page/", "404"),
+        ("GET", "/page/../Cargo.toml", "404"),
         ("GET", "/metrics/", "404"),
         ("GET", "/quitquitquit", "404"),
     ] {
@@ -119,6 +124,57 @@ async fn pages_and_methods() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{method} {path}: {answer}");
     }
     assert!(agent.get("/metrics").await.contains("content-type: text/plain; version=0.0.4"));
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn the_page_loads_what_is_here_and_nothing_else() {
+    let envoy = FakeEnvoy::tcp(tokens(1)).await;
+    let agent = Running::start(config(envoy.address)).await;
+    let page = agent.get("/").await;
+    let (head, html) = page.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("content-type: text/html"), "{head}");
+    assert!(
+        head.contains("content-security-policy: default-src 'none'; script-src 'self'"),
+        "{head}"
+    );
+    let loaded = html.split(['"', '\'']).filter(|text| text.starts_with("page/"));
+    for path in loaded {
+        let file = agent.get(&format!("/{path}")).await;
+        assert!(file.starts_with("HTTP/1.1 200"), "{path}");
+    }
+    assert!(!html.contains("<style") && !html.contains(" style=") && !html.contains("//"));
+
+    let tag = head.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap();
+    let path = format!("/ HTTP/1.1\r\nif-none-match: {tag}\r\nx-rest:");
+    let again = agent.get(&path).await;
+    assert!(again.starts_with("HTTP/1.1 304") && again.ends_with("\r\n\r\n"), "{again}");
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_poll_gives_what_came_since_the_last() {
+    let mut envoy = FakeEnvoy::tcp(tokens(5)).await;
+    let agent = Running::start(config(envoy.address.clone())).await;
+    let ask = async |cursor: &str| -> serde_json::Value {
+        let answer = agent.get(&format!("/api/v1/live?after={cursor}")).await;
+        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+    };
+    envoy.whole_tick().await;
+    envoy.answer(tokens(12));
+    let mut outputs = Vec::new();
+    let mut cursor = String::new();
+    while outputs.is_empty() {
+        envoy.whole_tick().await;
+        let answer = ask(&cursor).await;
+        assert_eq!(answer["now"]["sources"][0]["name"], "envoy");
+        for frame in answer["frames"].as_array().unwrap() {
+            let lines = frame["traffic"]["lines"].as_array().unwrap();
+            outputs.extend(lines.iter().map(|line| line["tokens"]["reported"]["output"].clone()));
+        }
+        cursor = answer["cursor"].as_str().unwrap().to_owned();
+    }
+    assert_eq!(outputs, [7.0]);
     agent.stop().await;
 }
 

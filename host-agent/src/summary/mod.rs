@@ -3,6 +3,8 @@
 //! Counts run from Envoy's start, money from the agent's; `usd_per_million_tokens` covers the
 //! configured window and is absent below its minimum of tokens. Fields may be added, never renamed.
 
+mod gpu;
+
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,11 +12,12 @@ use gaugeway_core::stat::{Label, Stat};
 use serde::Serialize;
 
 use crate::budget::BudgetReport;
-use crate::cost::{CostReport, HourlyPrice, ModelUnitCosts, NanoDollars, UnitCost};
+use crate::cost::{CostOutcome, CostReport, HourlyPrice, ModelUnitCosts, NanoDollars, UnitCost};
 use crate::engines::Figure;
 use crate::envoy::{EnvoyStats, Histogram, Value};
 use crate::price::Price;
 use crate::snapshot::{Engine, Snapshot};
+use gpu::Gpus;
 
 /// The object.
 #[derive(Serialize)]
@@ -29,6 +32,8 @@ struct Summary<'a> {
     cost: Option<Cost>,
     budgets: Vec<Budget<'a>>,
     engines: Vec<EngineState<'a>>,
+    /// Null where GPUs are not read or cannot be.
+    gpus: Option<Gpus<'a>>,
 }
 
 #[derive(Serialize)]
@@ -94,6 +99,8 @@ struct Cost {
     price_source: &'static str,
     bill_usd: f64,
     attributed_usd: f64,
+    /// The part of what is attributed that failed, broke off or was left by its client.
+    wasted_usd: f64,
     idle_usd: f64,
     unattributed_usd: f64,
     pending_usd: f64,
@@ -166,6 +173,7 @@ pub(crate) fn json(snapshot: &Snapshot) -> String {
             .unwrap_or_default(),
         budgets: snapshot.budgets.iter().map(Budget::from).collect(),
         engines: snapshot.engines.iter().map(EngineState::from).collect(),
+        gpus: snapshot.nvml.as_ref().and_then(Gpus::of),
         cost: cost.zip(snapshot.price.as_ref().ok()).map(Cost::from),
     };
     // No map here has keys that are not text, so there is nothing that could fail.
@@ -256,12 +264,14 @@ impl From<(&CostReport, &Price)> for Cost {
         fn usd<'a>(amounts: impl Iterator<Item = &'a NanoDollars>) -> f64 {
             amounts.copied().sum::<NanoDollars>().dollars()
         }
+        let wasted = cost.attributed.iter().filter(|(key, _)| key.outcome != CostOutcome::Ok);
         Self {
             usd_per_hour: price.rates.instance.dollars()
                 + price.rates.overhead.map_or(0.0, HourlyPrice::dollars),
             price_source: price.source,
             bill_usd: usd(cost.bill.iter().map(|(_, sum)| sum)),
             attributed_usd: usd(cost.attributed.iter().map(|(_, sum)| sum)),
+            wasted_usd: usd(wasted.map(|(_, sum)| sum)),
             idle_usd: usd(cost.idle.iter().map(|(_, _, sum)| sum)),
             unattributed_usd: usd(cost.unattributed.iter().map(|(_, sum)| sum)),
             pending_usd: cost.pending.dollars(),
