@@ -18,6 +18,7 @@ pub mod cost;
 pub mod discovery;
 pub mod engines;
 pub mod envoy;
+pub mod envoy_config;
 pub mod exposition;
 pub mod gpu;
 pub mod host;

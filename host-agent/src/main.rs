@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
 use gaugeway_agent::config::Config;
+use gaugeway_agent::envoy_config;
 use gaugeway_agent::http::Address;
 use gaugeway_agent::price::PriceConfig;
 use gaugeway_agent::{Agent, logging, status};
@@ -58,6 +59,7 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    EnvoyConfig(EnvoyConfigArgs),
     /// Asks a running agent and prints its sources, models, cost and budgets as a table.
     Status {
         /// The agent's address: http://HOST:PORT.
@@ -66,10 +68,49 @@ enum Command {
     },
 }
 
+/// Puts the filter, its labels and its buckets into an Envoy bootstrap file, and prints the difference.
+///
+/// Without --write the file is only read. YAML keeps its comments: what is added to it stands between the
+/// comments `# >>> gaugeway` and `# <<< gaugeway`, and another run replaces it. JSON stays JSON. A file in
+/// which something would have to be guessed is left alone, with the line and the reason.
+///
+/// Envoy reads the labels and buckets when it starts: validate the file with `envoy --mode validate -c FILE`,
+/// then restart.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Exit status: 0 done, nothing to do included; 64 refused; 1 the file cannot be read or written."
+)]
+struct EnvoyConfigArgs {
+    /// The bootstrap file, as YAML or JSON.
+    file: PathBuf,
+    /// Writes the file.
+    #[arg(long)]
+    write: bool,
+    /// Takes out what this command added.
+    #[arg(long, conflicts_with_all = ["wasm", "settings", "listener", "access_log", "stats_only"])]
+    remove: bool,
+    /// Where Envoy finds the filter.
+    #[arg(long, value_name = "FILE", default_value = "/etc/envoy/gaugeway.wasm")]
+    wasm: PathBuf,
+    /// The filter's settings.
+    #[arg(long, value_name = "JSON", default_value = "{}")]
+    settings: String,
+    /// A listener that gets the filter; may be given again. Without it all do.
+    #[arg(long, value_name = "NAME")]
+    listener: Vec<String>,
+    /// Also adds a line of the access log per request, with what the filter saw of it.
+    #[arg(long)]
+    access_log: bool,
+    /// Adds labels and buckets only, for an Envoy whose listeners come from a control plane.
+    #[arg(long, conflicts_with_all = ["wasm", "settings", "listener", "access_log"])]
+    stats_only: bool,
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let (file, check) = match cli.command {
         Some(Command::Check { config }) => (config, true),
+        Some(Command::EnvoyConfig(args)) => return edit_envoy_config(&args),
         Some(Command::Status { url }) => return print_status(&url),
         None => (cli.config.unwrap_or_default(), false),
     };
@@ -130,6 +171,44 @@ async fn print_status(agent: &Address) -> ExitCode {
         Err(error) => return fail(&error, 1),
     }
     ExitCode::SUCCESS
+}
+
+fn edit_envoy_config(args: &EnvoyConfigArgs) -> ExitCode {
+    let file = args.file.display();
+    let text = match std::fs::read_to_string(&args.file) {
+        Ok(text) => text,
+        Err(error) => return fail(&format_args!("{file}: {error}"), 1),
+    };
+    let edited = match args.remove {
+        true => envoy_config::remove(&text),
+        false => envoy_config::add(&text, &args.options()),
+    };
+    let edited = match edited {
+        Ok(edited) => edited,
+        Err(refusal) => return fail(&format_args!("{file}: {refusal}"), EXIT_CONFIG),
+    };
+    let difference = envoy_config::diff(&file.to_string(), &text, &edited);
+    // There is nowhere to report a broken stdout to.
+    drop(std::io::stdout().write_all(difference.as_bytes()));
+    if args.write
+        && edited != text
+        && let Err(error) = envoy_config::replace(&args.file, &edited)
+    {
+        return fail(&format_args!("{file}: {error}"), 1);
+    }
+    ExitCode::SUCCESS
+}
+
+impl EnvoyConfigArgs {
+    fn options(&self) -> envoy_config::Options {
+        envoy_config::Options {
+            wasm: self.wasm.clone(),
+            settings: self.settings.clone(),
+            listeners: self.listener.clone(),
+            access_log: self.access_log,
+            stats_only: self.stats_only,
+        }
+    }
 }
 
 fn fail(error: &dyn std::fmt::Display, status: u8) -> ExitCode {
