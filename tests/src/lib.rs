@@ -8,6 +8,7 @@ pub mod agent;
 pub mod alertmanager;
 pub mod browser;
 pub mod build;
+pub mod engine_page;
 pub mod envoy;
 pub mod event_stream;
 pub mod fake_nvml;

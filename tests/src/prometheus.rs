@@ -4,6 +4,7 @@ use crate::page::Sample;
 use crate::process::Process;
 use crate::{http, wait_for};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -25,7 +26,7 @@ pub fn check_metrics(promtool: &Path, page: &str) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// One page to scrape.
+/// One page to scrape. Those of one job have one path.
 #[derive(Clone, Copy, Debug)]
 pub struct Target<'a> {
     /// The job label.
@@ -34,6 +35,15 @@ pub struct Target<'a> {
     pub address: &'a str,
     /// The page's path.
     pub path: &'a str,
+}
+
+/// What makes alerts, and who is told of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Alerting<'a> {
+    /// A folder of rule files.
+    pub rules: &'a Path,
+    /// Alertmanager's `host:port`.
+    pub alertmanager: &'a str,
 }
 
 /// A running Prometheus.
@@ -46,16 +56,41 @@ pub struct Prometheus {
 impl Prometheus {
     /// Starts Prometheus with its data in `dir` and waits until it is ready.
     pub fn start(binary: &Path, dir: &Path, targets: &[Target<'_>]) -> Self {
-        let jobs: String = targets
+        Self::start_with(binary, dir, targets, "")
+    }
+
+    /// The same, with rules that are looked at each second.
+    pub fn start_alerting(
+        binary: &Path,
+        dir: &Path,
+        targets: &[Target<'_>],
+        Alerting { rules, alertmanager }: Alerting<'_>,
+    ) -> Self {
+        let sections = format!(
+            "rule_files: ['{}/*.yml']\nalerting: {{alertmanagers: [{{static_configs: [{{targets: ['{alertmanager}']}}]}}]}}\n",
+            rules.display()
+        );
+        Self::start_with(binary, dir, targets, &sections)
+    }
+
+    fn start_with(binary: &Path, dir: &Path, targets: &[Target<'_>], sections: &str) -> Self {
+        let mut addresses = BTreeMap::<_, Vec<String>>::new();
+        for target in targets {
+            let of_job = addresses.entry((target.job, target.path)).or_default();
+            of_job.push(format!("'{}'", target.address));
+        }
+        let jobs: String = addresses
             .iter()
-            .map(|Target { job, address, path }| {
+            .map(|((job, path), targets)| {
+                let targets = targets.join(", ");
                 format!(
-                    "- job_name: {job}\n  metrics_path: {path}\n  static_configs: [{{targets: ['{address}']}}]\n"
+                    "- job_name: {job}\n  metrics_path: {path}\n  static_configs: [{{targets: [{targets}]}}]\n"
                 )
             })
             .collect();
         let file = dir.join("prometheus.yml");
-        fs::write(&file, format!("global: {{scrape_interval: 1s}}\nscrape_configs:\n{jobs}"))
+        let global = "global: {scrape_interval: 1s, evaluation_interval: 1s}";
+        fs::write(&file, format!("{global}\n{sections}scrape_configs:\n{jobs}"))
             .expect("the scratch folder can be written");
 
         let address = format!("127.0.0.1:{}", http::free_port());
@@ -82,7 +117,7 @@ impl Prometheus {
         series
             .iter()
             .map(|series| {
-                let mut labels: std::collections::BTreeMap<String, String> =
+                let mut labels: BTreeMap<String, String> =
                     serde_json::from_value(series["metric"].clone())
                         .map_err(|error| error.to_string())?;
                 let name = labels.remove("__name__").unwrap_or_default();

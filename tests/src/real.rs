@@ -27,6 +27,38 @@ pub fn promtool() -> Option<PathBuf> {
         .or_else(|| skip("no promtool: install the package `prometheus`"))
 }
 
+/// Alertmanager (`ALERTMANAGER`) and amtool (`AMTOOL`), or `None` after printing why the test is skipped.
+pub fn alertmanager() -> Option<(PathBuf, PathBuf)> {
+    // Debian's name for it is longer.
+    let alertmanager = program("ALERTMANAGER", "alertmanager")
+        .or_else(|| program("ALERTMANAGER", "prometheus-alertmanager"));
+    alertmanager
+        .zip(program("AMTOOL", "amtool"))
+        .or_else(|| skip("no Alertmanager: install the package `prometheus-alertmanager`"))
+}
+
+/// What the tests of the page need.
+#[derive(Clone, Debug)]
+pub struct Chromium {
+    /// The browser (`CHROMIUM`).
+    pub browser: PathBuf,
+    /// Its WebDriver (`CHROMEDRIVER`).
+    pub driver: PathBuf,
+    /// The script of axe-core, which finds what keeps people from using a page.
+    pub axe: PathBuf,
+}
+
+/// Chromium, its driver and axe-core, or `None` after printing why the test is skipped.
+pub fn chromium() -> Option<Chromium> {
+    let axe = root().join("axe-core/node_modules/axe-core/axe.min.js");
+    match (program("CHROMIUM", "chromium"), program("CHROMEDRIVER", "chromedriver")) {
+        (Some(browser), Some(driver)) if axe.is_file() => Some(Chromium { browser, driver, axe }),
+        _ => skip(
+            "no Chromium, chromedriver or axe-core: run `cargo xtask test`, which installs them",
+        ),
+    }
+}
+
 /// What the tests with a real LLM need.
 #[derive(Clone, Debug)]
 pub struct Llm {
