@@ -81,22 +81,22 @@ const TILES = [
 
 export class Glance {
   #tiles = TILES.map((tile) => {
-    const value = make("p", { class: "big" }, "-");
-    const note = make("p", { class: "note" });
+    const big = make("p", { class: "big" }, "-");
+    const small = make("p", { class: "note" });
     const spark = make("div", { class: "spark", "aria-hidden": "true" });
     const what = make("details", { class: "what" }, make("summary", {}, make("span", { class: "hidden" }, `What is “${tile.title}”`), "?"), make("p", {}, tile.about));
-    const node = make("article", { class: "tile" }, make("header", {}, make("h3", {}, tile.title), what), value, note, spark);
+    const node = make("article", { class: "tile" }, make("header", {}, make("h3", {}, tile.title), what), big, small, spark);
     byId("tiles").append(node);
-    return { ...tile, node, value, note, spark: new Spark(spark), of: tile.value };
+    return { ...tile, node, big, small, spark: new Spark(spark) };
   });
 
   draw(picture) {
     const { times, totals, newest, slide } = picture;
-    const past = slide((totals, newest) => this.#tiles.map(({ of }) => of(totals, newest)));
+    const past = slide((totals, newest) => this.#tiles.map(({ value }) => value(totals, newest)));
     this.#tiles.forEach((tile, place) => {
-      const value = tile.of(totals, newest);
-      setText(tile.value, tile.text(value));
-      setText(tile.note, tile.note(picture));
+      const value = tile.value(totals, newest);
+      setText(tile.big, tile.text(value));
+      setText(tile.small, tile.note(picture));
       const state = tile.state?.(value) ?? "";
       if (tile.node.dataset.state !== state) tile.node.dataset.state = state;
       tile.spark.update(times, past.map((values) => values[place]));

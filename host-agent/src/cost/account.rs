@@ -120,12 +120,12 @@ impl<A: Amount> Account<A> {
 
     /// What waits for tokens, and first increments that are held back.
     pub(super) fn pending(&self) -> A {
-        self.pools.iter().map(|pool| pool.pending).chain([self.attributed.held()]).sum()
+        let held = self.attributed.held().map(|(_, amount)| amount);
+        self.pools.iter().map(|pool| pool.pending).chain(held).sum()
     }
 
     /// First increments that are held back, a part of [`Self::pending`].
-    #[cfg(test)]
-    pub(super) fn held(&self) -> A {
+    pub(super) fn held(&self) -> impl Iterator<Item = (&CostKey, A)> {
         self.attributed.held()
     }
 

@@ -44,7 +44,9 @@ pub struct EnergyReport {
     pub idle: Vec<(String, Millijoules)>,
     /// Energy that nobody can be named for.
     pub unattributed: Vec<(UnattributedReason, Millijoules)>,
-    /// Used energy that waits for tokens, and first increments that are held back.
+    /// First increments that are held back, as [`held`](super::CostReport::held) money is.
+    pub held: Vec<(CostKey, Millijoules)>,
+    /// Used energy that waits for tokens, and what is held.
     pub pending: Millijoules,
 }
 
@@ -151,6 +153,7 @@ impl EnergyEngine {
         Some(EnergyReport {
             measured: self.measured?,
             attributed: self.account.attributed().map(|(key, sum)| (key.clone(), sum)).collect(),
+            held: self.account.held().map(|(key, sum)| (key.clone(), sum)).collect(),
             idle: idle.chain(spare).collect(),
             unattributed: vec![
                 (UnattributedReason::GatewayDown, self.account.gateway_down),

@@ -21,7 +21,10 @@ pub struct CostReport {
     pub idle: Vec<(String, IdleReason, NanoDollars)>,
     /// Money that nobody can be named for.
     pub unattributed: Vec<(UnattributedReason, NanoDollars)>,
-    /// Used money that waits for tokens, and first increments that are held back.
+    /// First increments that are held back until Prometheus has seen their series at 0. Attributed
+    /// all the same: whoever has no use for the delay adds them to `attributed`.
+    pub held: Vec<(CostKey, NanoDollars)>,
+    /// Used money that waits for tokens, and what is held.
     pub pending: NanoDollars,
     /// GPUs by pool, where pools have their own; MIG instances are parts of one.
     pub gpus: Vec<(String, f64)>,
@@ -128,6 +131,7 @@ impl CostEngine {
             bill: self.bill.components(self.rates.as_ref()),
             billed: self.bill.time,
             attributed: self.money.attributed().map(|(key, sum)| (key.clone(), sum)).collect(),
+            held: self.money.held().map(|(key, sum)| (key.clone(), sum)).collect(),
             idle: idle.collect(),
             unattributed: vec![
                 (UnattributedReason::AgentDown, self.agent_down),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::cost::{CostKey, CostReport, EnergyReport};
+use crate::cost::{CostKey, CostReport, EnergyReport, Millijoules, NanoDollars};
 
 /// Most lines of what is attributed; the largest are kept.
 const MAX_LINES: usize = 512;
@@ -32,9 +32,9 @@ struct Attributed<'a> {
     amount: f64,
 }
 
-/// The state of one currency.
+/// The state of one currency. Nobody waits for Prometheus here: what is held back is attributed.
 struct Books<'a> {
-    attributed: Box<dyn Iterator<Item = (&'a CostKey, f64)> + 'a>,
+    attributed: BTreeMap<&'a CostKey, f64>,
     idle: f64,
     unattributed: f64,
     pending: f64,
@@ -56,10 +56,9 @@ pub(super) fn joules<'a>(
 
 impl<'a> Spend<'a> {
     fn between(before: Books<'_>, now: Books<'a>, seconds: f64) -> Self {
-        let earlier: BTreeMap<_, _> = before.attributed.collect();
         let mut lines = BTreeMap::<(&str, Option<&str>, &'static str), f64>::new();
         for (key, sum) in now.attributed {
-            let grown = sum - earlier.get(key).copied().unwrap_or(0.0);
+            let grown = sum - before.attributed.get(key).copied().unwrap_or(0.0);
             if grown > 0.0 {
                 let line = (key.model.as_str(), key.tenant.as_deref(), key.outcome.as_str());
                 *lines.entry(line).or_default() += grown;
@@ -85,19 +84,30 @@ impl<'a> Spend<'a> {
 impl<'a> Books<'a> {
     fn dollars(report: &'a CostReport) -> Self {
         Self {
-            attributed: Box::new(report.attributed.iter().map(|(key, sum)| (key, sum.dollars()))),
+            attributed: by_key(report.attributed.iter().chain(&report.held), NanoDollars::dollars),
             idle: report.idle.iter().map(|(_, _, sum)| sum.dollars()).sum(),
             unattributed: report.unattributed.iter().map(|(_, sum)| sum.dollars()).sum(),
-            pending: report.pending.dollars(),
+            pending: (report.pending - report.held.iter().map(|(_, sum)| *sum).sum()).dollars(),
         }
     }
 
     fn joules(report: &'a EnergyReport) -> Self {
         Self {
-            attributed: Box::new(report.attributed.iter().map(|(key, sum)| (key, sum.joules()))),
+            attributed: by_key(report.attributed.iter().chain(&report.held), Millijoules::joules),
             idle: report.idle.iter().map(|(_, sum)| sum.joules()).sum(),
             unattributed: report.unattributed.iter().map(|(_, sum)| sum.joules()).sum(),
-            pending: report.pending.joules(),
+            pending: (report.pending - report.held.iter().map(|(_, sum)| *sum).sum()).joules(),
         }
     }
+}
+
+fn by_key<'a, A: Copy + 'a>(
+    lines: impl Iterator<Item = &'a (CostKey, A)>,
+    amount: fn(A) -> f64,
+) -> BTreeMap<&'a CostKey, f64> {
+    let mut sums = BTreeMap::new();
+    for (key, sum) in lines {
+        *sums.entry(key).or_default() += amount(*sum);
+    }
+    sums
 }

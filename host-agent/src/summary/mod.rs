@@ -229,8 +229,12 @@ impl Model<'_> {
             duration: quantiles(Stat::Duration),
         };
         self.usd = cost.map(|cost| {
-            let lines = cost.attributed.iter().filter(|(key, _)| key.model == self.model);
-            lines.map(|(_, sum)| *sum).sum::<NanoDollars>().dollars()
+            let lines = cost.attributed.iter().chain(&cost.held);
+            lines
+                .filter(|(key, _)| key.model == self.model)
+                .map(|(_, sum)| *sum)
+                .sum::<NanoDollars>()
+                .dollars()
         });
         self.usd_per_million_tokens =
             cost.and_then(|cost| cost.unit_costs.get(self.model)).map(UnitCosts::from);
@@ -264,17 +268,20 @@ impl From<(&CostReport, &Price)> for Cost {
         fn usd<'a>(amounts: impl Iterator<Item = &'a NanoDollars>) -> f64 {
             amounts.copied().sum::<NanoDollars>().dollars()
         }
-        let wasted = cost.attributed.iter().filter(|(key, _)| key.outcome != CostOutcome::Ok);
+        // Nobody waits for Prometheus here: what is held back is attributed.
+        let attributed = || cost.attributed.iter().chain(&cost.held);
+        let wasted = attributed().filter(|(key, _)| key.outcome != CostOutcome::Ok);
+        let held: NanoDollars = cost.held.iter().map(|(_, sum)| *sum).sum();
         Self {
             usd_per_hour: price.rates.instance.dollars()
                 + price.rates.overhead.map_or(0.0, HourlyPrice::dollars),
             price_source: price.source,
             bill_usd: usd(cost.bill.iter().map(|(_, sum)| sum)),
-            attributed_usd: usd(cost.attributed.iter().map(|(_, sum)| sum)),
+            attributed_usd: usd(attributed().map(|(_, sum)| sum)),
             wasted_usd: usd(wasted.map(|(_, sum)| sum)),
             idle_usd: usd(cost.idle.iter().map(|(_, _, sum)| sum)),
             unattributed_usd: usd(cost.unattributed.iter().map(|(_, sum)| sum)),
-            pending_usd: cost.pending.dollars(),
+            pending_usd: (cost.pending - held).dollars(),
         }
     }
 }
