@@ -2,7 +2,7 @@
 //! take them.
 
 use gaugeway_core::Config as FilterConfig;
-use gaugeway_core::stat::{Kind, Label, Stat};
+use gaugeway_core::stat::{Label, Stat};
 use gaugeway_sim::load::{self, LoadConfig, Until};
 use gaugeway_sim::{ModelProfile, Server, ServerConfig};
 use gaugeway_tests::envoy::{Config, Envoy};
