@@ -141,6 +141,11 @@ impl Envoy {
         })
     }
 
+    /// Sends Envoy a signal by its name: `STOP` lets it stand still, `CONT` go on.
+    pub fn signal(&self, name: &str) {
+        self.process.signal(name);
+    }
+
     /// Envoy's own log.
     pub fn log(&self) -> String {
         self.process.log()

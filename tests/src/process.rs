@@ -43,6 +43,12 @@ impl Process {
         }
     }
 
+    /// Sends a signal by its name, such as `STOP` and `CONT`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "kill -s {name}");
+    }
+
     /// The process id.
     pub fn id(&self) -> u32 {
         self.child.id()
