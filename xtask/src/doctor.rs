@@ -1,6 +1,6 @@
 //! What is present, what is missing, and how to get it.
 
-use crate::real::{apt, envoy, llm, manifests, prometheus, python};
+use crate::real::{apt, chromium, envoy, llm, manifests, prometheus, python};
 use crate::shell;
 use crate::workspace::Workspace;
 use anyhow::{Result, bail};
@@ -38,6 +38,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         Row { name: "python3", purpose: "installs Envoy and the LLM", state: python3() },
         Row { name: "Prometheus", purpose: "tests, and the demo's queries", state: prometheus()? },
         Row { name: "promtool", purpose: "tests", state: promtool()? },
+        Row { name: "Chromium", purpose: "tests of the live page", state: chromium()? },
         Row { name: "llama.cpp", purpose: "tests with a real LLM", state: llm(workspace) },
         Row { name: "Helm", purpose: "tests of the manifests", state: helm(workspace) },
         Row { name: "wasm-opt", purpose: "`cargo xtask wasm --opt`", state: wasm_opt() },
@@ -122,6 +123,13 @@ fn prometheus_part(found: Option<PathBuf>) -> State {
         Some(path) => State::Present(prometheus::version(&path), path),
         None => State::Absent(apt::command(prometheus::PACKAGE)),
     }
+}
+
+fn chromium() -> Result<State> {
+    Ok(match chromium::find()? {
+        Some(found) => State::Present(chromium::version(&found.browser), found.browser),
+        None => State::Absent(apt::command(chromium::PACKAGES)),
+    })
 }
 
 fn llm(workspace: &Workspace) -> State {

@@ -1,6 +1,6 @@
 //! All tests, against the real components.
 
-use crate::real::{envoy, llm, manifests, prometheus};
+use crate::real::{chromium, envoy, llm, manifests, prometheus};
 use crate::shell::{self, step};
 use crate::workspace::Workspace;
 use crate::{demo, wasm};
@@ -8,9 +8,10 @@ use anyhow::{Context as _, Result};
 
 /// Installs what the tests need, builds what they start, and runs all of them.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
-    step("Looking for Envoy, Prometheus and the LLM server");
+    step("Looking for Envoy, Prometheus, Chromium and the LLM server");
     let envoy = envoy::ensure(workspace)?;
     let (prometheus, promtool) = prometheus::ensure()?;
+    let chromium = chromium::ensure(workspace)?;
     llm::ensure(workspace)
         .context("`cargo test --workspace` runs without it and skips what needs it")?;
     manifests::ensure(workspace)?;
@@ -26,6 +27,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         .env("ENVOY", envoy)
         .env("PROMETHEUS", prometheus)
         .env("PROMTOOL", promtool)
+        .env("CHROMIUM", chromium.browser)
+        .env("CHROMEDRIVER", chromium.driver)
         .env("GAUGEWAY_WASM", workspace.wasm())
         .env("GAUGEWAY_REAL", workspace.real())
         // A test whose component is missing fails instead of being skipped: all are there now.

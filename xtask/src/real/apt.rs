@@ -5,20 +5,21 @@ use anyhow::{Result, bail};
 use std::io;
 use std::process::Command;
 
-/// Installs a package when that can be done without asking: as root, on Debian and its children.
+/// Installs packages, spaces between them, when that can be done without asking: as root, on Debian and its children.
 /// Otherwise the error says what to run.
-pub(crate) fn install(package: &str) -> Result<()> {
+pub(crate) fn install(packages: &str) -> Result<()> {
     if !can_install() {
-        bail!("install it with: {}", command(package));
+        bail!("install it with: {}", command(packages));
     }
-    step(&format!("Installing the Debian package {package}"));
+    step(&format!("Installing from Debian: {packages}"));
     apt_get(&["update", "-qq"])?;
-    apt_get(&["install", "-y", "-qq", "--no-install-recommends", package])
+    let install = ["install", "-y", "-qq", "--no-install-recommends"];
+    apt_get(&install.into_iter().chain(packages.split(' ')).collect::<Vec<_>>())
 }
 
-/// The command by which a user installs a package.
-pub(crate) fn command(package: &str) -> String {
-    format!("sudo apt-get install --no-install-recommends {package}")
+/// The command by which a user installs packages.
+pub(crate) fn command(packages: &str) -> String {
+    format!("sudo apt-get install --no-install-recommends {packages}")
 }
 
 fn can_install() -> bool {

@@ -4,6 +4,7 @@
 //! under `target/real/` where that is possible, once: the next run finds it there and needs no network.
 
 pub(crate) mod apt;
+pub(crate) mod chromium;
 pub(crate) mod envoy;
 pub(crate) mod llm;
 pub(crate) mod manifests;
