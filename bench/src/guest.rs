@@ -66,6 +66,8 @@ pub(crate) fn end(vm: &Vm, mut stream: Stream<'_>) -> Result<u64> {
     stream.set_property(&["response", "code_details"], "via_upstream");
     let finished = stream.finish()?;
     anyhow::ensure!(finished.passthrough(), "the filter touched the stream");
+    let degraded = vm.metrics().iter().any(|(name, _)| name.contains("degraded"));
+    anyhow::ensure!(!degraded, "the filter did not read the stream");
     Ok(vm.fuel() - before)
 }
 

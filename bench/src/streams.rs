@@ -124,7 +124,7 @@ impl Dialect {
     }
 }
 
-/// A frame as AWS writes it, with zeros for the checksums, which an observer does not verify.
+/// A frame as AWS writes it.
 fn aws_frame(kind: &str, payload: &[u8]) -> Vec<u8> {
     let mut headers = Vec::new();
     let fields =
@@ -137,13 +137,18 @@ fn aws_frame(kind: &str, payload: &[u8]) -> Vec<u8> {
         headers.extend(value.bytes());
     }
     let length = |len: usize| u32::try_from(len).unwrap_or(u32::MAX).to_be_bytes();
+    let checksum = |bytes: &[u8]| {
+        let mut checksum = flate2::Crc::new();
+        checksum.update(bytes);
+        checksum.sum().to_be_bytes()
+    };
     let mut frame = Vec::new();
     frame.extend(length(16 + headers.len() + payload.len()));
     frame.extend(length(headers.len()));
-    frame.extend([0; 4]);
+    frame.extend(checksum(&frame));
     frame.extend(headers);
     frame.extend(payload);
-    frame.extend([0; 4]);
+    frame.extend(checksum(&frame));
     frame
 }
 

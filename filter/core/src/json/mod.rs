@@ -15,4 +15,3 @@ pub(crate) use node::{Node, each, leaf, object};
 #[cfg(test)]
 pub(crate) use scanner::MAX_DEPTH;
 pub(crate) use scanner::{Scanner, Sink, Value};
-pub(crate) use text::{StringEnd, string_part};

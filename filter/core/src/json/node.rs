@@ -51,6 +51,11 @@ impl Node {
         Self { each: Some(element), ..self }
     }
 
+    /// Whether the value itself says something, besides leading to others.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.field.is_some()
+    }
+
     pub(super) fn member(&'static self, key: &[u8]) -> Option<&'static Self> {
         // A length and a first byte tell most names apart; only then is a comparison called for.
         let first = key.first();

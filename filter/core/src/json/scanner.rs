@@ -121,6 +121,24 @@ impl Scanner {
         self.state = State::Done;
     }
 
+    /// Whether the value that comes next is of no interest, whatever it is.
+    pub(crate) fn ignores_value(&self) -> bool {
+        match self.state {
+            State::Value(node) => !node.is_some_and(Node::is_wanted),
+            State::Skip { text, .. } => text.is_none(),
+            _ => false,
+        }
+    }
+
+    /// Whether the string that has just begun is of no interest, whatever it says.
+    pub(crate) fn ignores_text(&self) -> bool {
+        match self.state {
+            State::InText { node, .. } => !node.is_some_and(Node::is_wanted),
+            State::Skip { text, .. } => text == Some(Escaped(false)),
+            _ => false,
+        }
+    }
+
     /// Whether no byte of the document but white space has come.
     pub(crate) fn is_untouched(&self) -> bool {
         self.depth == 0 && matches!(self.state, State::Value(_))

@@ -70,7 +70,7 @@ fn digits(digits: &[u8]) -> Option<u64> {
 
 /// Where a piece of a string ends.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum StringEnd<'p> {
+pub(super) enum StringEnd<'p> {
     /// At its closing quote; the rest of the piece follows.
     Closed(&'p [u8]),
     /// In the middle, after a lone backslash.
@@ -80,7 +80,7 @@ pub(crate) enum StringEnd<'p> {
 }
 
 /// Splits a piece that starts inside a string into what belongs to the string and how it ends.
-pub(crate) fn string_part(piece: &[u8], escaped: bool) -> (&[u8], StringEnd<'_>) {
+pub(super) fn string_part(piece: &[u8], escaped: bool) -> (&[u8], StringEnd<'_>) {
     let mut from = usize::from(escaped);
     loop {
         let Some(at) = piece.get(from..).and_then(|rest| memchr2(b'"', b'\\', rest)) else {

@@ -1,6 +1,6 @@
 //! One JSON document of a response, in pieces.
 
-use super::template::{Match, Template};
+use super::template::Template;
 use crate::answer::{Answer, Generated};
 use crate::json::{Node, Scanner};
 
@@ -51,26 +51,30 @@ impl Document {
         if !begins {
             return self.scanner.push(piece, answer);
         }
-        let matched = self
-            .template
-            .as_ref()
-            .map_or(Match::Nothing, |template| template.apply(piece, &mut self.scanner, answer));
-        let rest = match matched {
-            Match::Whole => {
-                self.bare = self.template.as_ref().is_some_and(|template| template.is_bare());
-                return &[];
-            }
-            Match::Start(rest) => return self.scanner.push(rest, answer),
-            Match::Nothing => self.scanner.push(piece, answer),
-        };
+        if let Some(template) = &self.template
+            && let Some(rest) = template.skip_document(piece, answer)
+        {
+            self.bare = template.is_bare();
+            self.scanner.skip_to_end();
+            return rest;
+        }
+        let rest = self.scanner.push(piece, answer);
         if self.lessons > 0 && self.scanner.is_done() {
             self.lessons = self.lessons.saturating_sub(1);
-            if let Some(template) = Template::learn(self.shape, piece) {
-                self.template = Some(Box::new(template));
-                self.bare = true;
-            }
+            self.learn(piece);
         }
         rest
+    }
+
+    /// Learns from a document that is not like those before.
+    fn learn(&mut self, document: &[u8]) {
+        let known = self.template.as_mut();
+        if !known.is_some_and(|template| template.widen(self.shape, document))
+            && let Some(template) = Template::learn(self.shape, document)
+        {
+            self.template = Some(Box::new(template));
+        }
+        self.bare = self.template.as_ref().is_some_and(|template| template.is_bare());
     }
 
     /// Takes over a whole event, lines and all, that is like those before, and returns what follows it.
@@ -81,7 +85,7 @@ impl Document {
         answer: &mut Answer,
     ) -> Option<(Event, &'p [u8])> {
         self.bare = false;
-        let rest = self.template.as_ref()?.skip(piece, answer)?;
+        let rest = self.template.as_ref()?.skip_event(piece, answer)?;
         let (generated, last) = answer.end_event();
         Some((Event::Read { generated, last }, rest))
     }

@@ -20,7 +20,7 @@ impl AwsReader {
     pub(super) fn new(shape: &'static Node, enveloped: bool) -> Self {
         Self {
             frames: AwsFrames::new(),
-            document: Document::new(shape),
+            document: Document::alike(shape),
             envelope: enveloped.then(|| (Scanner::new(&ENVELOPE), Base64::default())),
         }
     }

@@ -15,7 +15,7 @@ pub(crate) struct Sequence {
 
 impl Sequence {
     pub(super) fn new(shape: &'static Node) -> Self {
-        Self { document: Document::new(shape), inside: false }
+        Self { document: Document::alike(shape), inside: false }
     }
 
     pub(super) fn push(
