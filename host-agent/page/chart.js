@@ -1,8 +1,10 @@
 // Line charts. uPlot draws; the legend is ours, so that it is text, and shows the value under the cursor.
 
 import { make, setText } from "./dom.js";
-import { clock } from "./text.js";
-import { SPAN_SECONDS } from "./window.js";
+import { clock, short } from "./text.js";
+
+/** A chart's scale of time covers this at least. */
+const SHORTEST_SECONDS = 120;
 
 const { uPlot } = globalThis;
 
@@ -87,12 +89,12 @@ export class Chart {
       legend: { show: false },
       cursor: { y: false, drag: { setScale: false } },
       scales: {
-        x: { range: (_, __, max) => [max - SPAN_SECONDS, max] },
+        x: { range: timeScale },
         y: { range: (_, __, max) => [0, this.#max ?? (max > 0 ? max * 1.1 : 1)] },
       },
       axes: [
-        { ...axis, space: 70, values: (_, ticks) => ticks.map((at) => clock(at).slice(0, 5)) },
-        { ...axis, size: 64, space: 32, values: (_, ticks) => ticks.map((value) => this.#format(value)) },
+        { ...axis, size: 30, space: 60, values: (_, ticks) => ticks.map((at) => clock(at).slice(0, 5)) },
+        { ...axis, size: 64, space: 32, values: (_, ticks) => ticks.map((value) => short(this.#format(value))) },
       ],
       series: [{}, ...this.#lines.map(({ name, color, dash, width = 1.75 }) => ({
         label: name, stroke: token(color), dash, width, points: { show: alone, size: 4 },
@@ -107,6 +109,11 @@ export class Chart {
       setText(this.#legend.children[at].lastChild, this.#format(place == null ? values.at(-1) : values[place]));
     });
   }
+}
+
+/** All that is known, and two minutes at least. */
+function timeScale(_, first, last) {
+  return last === null ? [0, SHORTEST_SECONDS] : [Math.min(first, last - SHORTEST_SECONDS), last];
 }
 
 /** A point without neighbours would not be seen as a line. */
@@ -150,7 +157,7 @@ export class Spark {
       cursor: { show: false },
       padding: [2, 0, 2, 0],
       scales: {
-        x: { range: (_, __, max) => [max - SPAN_SECONDS, max] },
+        x: { range: timeScale },
         y: { range: (_, __, max) => [0, max > 0 ? max * 1.05 : 1] },
       },
       axes: [{ show: false }, { show: false }],

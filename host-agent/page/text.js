@@ -7,8 +7,13 @@ const known = (value) => typeof value === "number" && Number.isFinite(value);
 /** With as many decimals as three digits leave room for; thousands are set apart. */
 function digits(value) {
   const size = Math.abs(value);
-  const decimals = size === 0 || size >= 100 ? 0 : size >= 10 ? 1 : size >= 0.1 ? 2 : 3;
-  return value.toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  return fixed(value, size < 0.0005 || size >= 100 ? 0 : size >= 10 ? 1 : size >= 0.1 ? 2 : 3);
+}
+
+/** Sums of a sliding window can be off by what floats are off by: what rounds to 0 has no sign. */
+function fixed(value, decimals, prefix = "") {
+  const text = Math.abs(value).toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  return `${value < 0 && /[1-9]/.test(text) ? "−" : ""}${prefix}${text}`;
 }
 
 const unit = (scale, name) => (value) => (known(value) ? `${digits(value * scale)}${name}` : NONE);
@@ -28,15 +33,16 @@ export function seconds(value) {
 
 export function dollars(value) {
   if (!known(value)) return NONE;
-  const decimals = value !== 0 && Math.abs(value) < 0.1 ? 4 : 2;
   const size = Math.abs(value);
-  const text = size.toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
-  return `${value < 0 ? "−" : ""}$${text}`;
+  return fixed(value, size >= 0.00005 && size < 0.1 ? 4 : 2, "$");
 }
 
 export function gigabytes(value) {
   return known(value) ? `${digits(value / 2 ** 30)} GiB` : NONE;
 }
+
+/** For scales: without decimals that are all 0. */
+export const short = (text) => text.replace(/\.0+(?!\d)/, "");
 
 /** A span of time as "12 s", "5 min", "3 h". */
 export function span(value) {

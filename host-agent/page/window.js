@@ -11,7 +11,8 @@ export function times(frames) {
   const end = frames.at(-1)?.at;
   if (end === undefined) return [];
   const list = [];
-  for (let at = Math.ceil((end - SPAN_SECONDS) / STEP_SECONDS) * STEP_SECONDS; at < end; at += STEP_SECONDS) list.push(at);
+  const begin = Math.max(frames[0].at, end - SPAN_SECONDS);
+  for (let at = Math.ceil(begin / STEP_SECONDS) * STEP_SECONDS; at < end; at += STEP_SECONDS) list.push(at);
   return [...list, end];
 }
 

@@ -52,6 +52,9 @@ impl Browser {
         let id = created["sessionId"].as_str().expect("a session has an id");
         let browser = Self { session: format!("{url}/session/{id}"), _driver: process };
         browser.post("timeouts", &json!({"script": 60_000, "pageLoad": 60_000}));
+        // Its own start page is nobody's business.
+        browser.open("about:blank");
+        (browser.console(), browser.requests());
         browser
     }
 

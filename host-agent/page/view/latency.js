@@ -6,7 +6,7 @@ import { count, seconds } from "../text.js";
 import { busiest, byName } from "./models.js";
 
 const QUANTILES = [0.5, 0.95, 0.99];
-const MAX_CHARTED = 4;
+const MAX_CHARTED = 6;
 
 export class Latency {
   #charts = new Charts(byId("latency-charts"));
@@ -20,7 +20,7 @@ export class Latency {
     say(byId("latency-empty"), models.length ? "" : emptiness(newest, now));
 
     const charted = busiest(slide, MAX_CHARTED);
-    say(byId("latency-more"), charted.more ? `${charted.more} more models have no chart here: choose one above.` : "");
+    say(byId("latency-more"), charted.more ? `Charts are of the ${MAX_CHARTED} busiest models. Choose one above to see another.` : "");
     const past = slide(({ models }, newest) => {
       const part = (name) => (newest?.traffic ? models.get(name) : undefined);
       return charted.names.map((name) => [part(name)?.ttft, part(name)?.tpot].map((h) => QUANTILES.map((q) => h?.quantile(q) ?? null)));

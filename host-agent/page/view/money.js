@@ -62,8 +62,8 @@ function drawSplit(totals, newest, cost) {
     unattributed: cost.unattributed_usd, pending: cost.pending_usd, bill: cost.bill_usd,
   };
   const whole = { name: "bill", usd: known ? bill : null, watts: known ? parts.reduce((sum, { watts }) => (watts === null ? sum : sum + watts), null) : null };
-  fill(byId("split-table"), [...parts, whole], ({ name }) => name, ({ name, usd, watts: power }) => [
-    name, dollars(known ? perHour(usd, totals.seconds.usd) : null), percent(known ? ratio(usd, bill) : null), watts(power), dollars(since[name]),
+  fill(byId("split-table"), [...parts, whole], ({ name }) => name, ({ name, color, usd, watts: power }) => [
+    { text: name, state: color ? `key ${color}` : "" }, dollars(known ? perHour(usd, totals.seconds.usd) : null), percent(known ? ratio(usd, bill) : null), watts(power), dollars(since[name]),
   ]);
   const bar = byId("split-bar");
   if (!bar.children.length) bar.append(...parts.map(({ color }) => make("span", { class: color })));

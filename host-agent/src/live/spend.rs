@@ -64,8 +64,12 @@ impl<'a> Spend<'a> {
                 *lines.entry(line).or_default() += grown;
             }
         }
-        let line =
-            |((model, tenant, outcome), amount)| Attributed { model, tenant, outcome, amount };
+        let line = |((model, tenant, outcome), sum)| Attributed {
+            model,
+            tenant,
+            outcome,
+            amount: short(sum),
+        };
         let mut attributed: Vec<_> = lines.into_iter().map(line).collect();
         if attributed.len() > MAX_LINES {
             attributed.sort_by(|a, b| b.amount.total_cmp(&a.amount));
@@ -74,9 +78,9 @@ impl<'a> Spend<'a> {
         Self {
             seconds,
             attributed,
-            idle: (now.idle - before.idle).max(0.0),
-            unattributed: (now.unattributed - before.unattributed).max(0.0),
-            pending: now.pending - before.pending,
+            idle: short((now.idle - before.idle).max(0.0)),
+            unattributed: short((now.unattributed - before.unattributed).max(0.0)),
+            pending: short(now.pending - before.pending),
         }
     }
 }
@@ -99,6 +103,11 @@ impl<'a> Books<'a> {
             pending: (report.pending - report.held.iter().map(|(_, sum)| *sum).sum()).joules(),
         }
     }
+}
+
+/// To the nano-dollar, which is exact: sums of floats have digits that mean nothing.
+fn short(amount: f64) -> f64 {
+    (amount * 1e9).round() / 1e9
 }
 
 fn by_key<'a, A: Copy + 'a>(

@@ -16,7 +16,7 @@ pub(super) struct Traffic<'a> {
     /// Since the gateway's page before this one; more than the frame where the gateway was down.
     seconds: f64,
     /// Requests in flight.
-    active: f64,
+    active: u64,
     lines: Vec<Line<'a>>,
     /// Whether there were more lines than fit.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -45,23 +45,23 @@ struct Line<'a> {
 struct Grown<'a> {
     /// By outcome.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    requests: BTreeMap<&'a str, f64>,
+    requests: BTreeMap<&'a str, u64>,
     /// By class and phase.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    errors: BTreeMap<&'a str, BTreeMap<&'a str, f64>>,
+    errors: BTreeMap<&'a str, BTreeMap<&'a str, u64>>,
     /// By source.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     tokens: BTreeMap<&'a str, Tokens>,
     /// A part of the input.
     #[serde(skip_serializing_if = "is_zero")]
-    cache_read_input_tokens: f64,
+    cache_read_input_tokens: u64,
     #[serde(skip_serializing_if = "is_zero")]
-    slo_eligible: f64,
+    slo_eligible: u64,
     #[serde(skip_serializing_if = "is_zero")]
-    slo_good: f64,
+    slo_good: u64,
     /// By SLO.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    slo_violated: BTreeMap<&'a str, f64>,
+    slo_violated: BTreeMap<&'a str, u64>,
     /// Seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     ttft: Option<Buckets>,
@@ -73,23 +73,23 @@ struct Grown<'a> {
 
 #[derive(Default, Serialize)]
 struct Tokens {
-    input: f64,
-    output: f64,
+    input: u64,
+    output: u64,
 }
 
 /// Buckets that are not empty: lower bound, upper bound, observations in between. The last one has
 /// no upper bound.
 #[derive(Serialize)]
-struct Buckets(Vec<(f64, Option<f64>, f64)>);
+struct Buckets(Vec<(f64, Option<f64>, u64)>);
 
 impl<'a> Traffic<'a> {
     pub(super) fn between(before: &EnvoyStats, now: &'a EnvoyStats, seconds: f64) -> Self {
         let mut lines = BTreeMap::<Whose<'_>, Grown<'_>>::new();
         let mut histograms = BTreeMap::<(Whose<'_>, Stat), Histogram>::new();
-        let (mut active, mut cut) = (0.0, false);
+        let (mut active, mut cut) = (0, false);
         for (series, value) in &now.series {
             if let (Stat::ActiveStreams, Value::Number(number)) = (series.stat, value) {
-                active += number;
+                active += whole(*number);
                 continue;
             }
             let earlier = before.series.get(series);
@@ -147,7 +147,7 @@ impl<'a> Whose<'a> {
 }
 
 impl<'a> Grown<'a> {
-    fn add(&mut self, series: &'a Series, grown: f64) {
+    fn add(&mut self, series: &'a Series, grown: u64) {
         let label = |label| series.labels.get(label).unwrap_or("unknown");
         *match series.stat {
             Stat::Requests => self.requests.entry(label(Label::Outcome)).or_default(),
@@ -181,21 +181,26 @@ impl Buckets {
         let mut buckets = Vec::new();
         let (mut lower, mut below) = (0.0, 0.0);
         for (bound, count) in &histogram.buckets {
-            buckets.push((lower / 1e6, Some(bound / 1e6), count - below));
+            buckets.push((lower / 1e6, Some(bound / 1e6), whole(count - below)));
             (lower, below) = (*bound, *count);
         }
-        buckets.push((lower / 1e6, None, histogram.count - below));
-        buckets.retain(|(.., count)| *count > 0.0);
+        buckets.push((lower / 1e6, None, whole(histogram.count - below)));
+        buckets.retain(|(.., count)| *count > 0);
         (!buckets.is_empty()).then_some(Self(buckets))
     }
 }
 
 /// A counter that fell started over, as for Prometheus; one that was not there was 0.
-fn growth(earlier: Option<&Value>, now: f64) -> f64 {
-    match earlier {
+fn growth(earlier: Option<&Value>, now: f64) -> u64 {
+    whole(match earlier {
         Some(Value::Number(before)) if now >= *before => now - before,
         _ => now,
-    }
+    })
+}
+
+/// A count, which is shorter in JSON than a float.
+fn whole(count: f64) -> u64 {
+    Value::Number(count).as_count().unwrap_or(0)
 }
 
 fn histogram_growth(earlier: Option<&Value>, now: &Histogram) -> Histogram {
@@ -206,6 +211,6 @@ fn histogram_growth(earlier: Option<&Value>, now: &Histogram) -> Histogram {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
-fn is_zero(number: &f64) -> bool {
-    *number == 0.0
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }

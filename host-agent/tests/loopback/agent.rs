@@ -174,7 +174,7 @@ async fn a_poll_gives_what_came_since_the_last() {
         }
         cursor = answer["cursor"].as_str().unwrap().to_owned();
     }
-    assert_eq!(outputs, [7.0]);
+    assert_eq!(outputs, [7]);
     agent.stop().await;
 }
 
