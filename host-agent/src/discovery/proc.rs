@@ -1,8 +1,8 @@
 //! Which ports a process listens on, as `/proc` tells.
 //!
 //! A listening socket belongs to every process that holds it open, so the children of a server that
-//! share its socket are found too. Reading other users' descriptors needs CAP_SYS_PTRACE or the
-//! same user; what may not be read is no answer.
+//! share its socket are found too. Reading other users' descriptors needs the same user, or
+//! CAP_DAC_READ_SEARCH to list them and CAP_SYS_PTRACE to follow them; what may not be read is no answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
