@@ -16,6 +16,7 @@ pub mod fixture;
 pub mod gateway;
 pub mod golden;
 pub mod harness;
+pub mod hostile;
 pub mod http;
 pub mod llm;
 pub mod native;

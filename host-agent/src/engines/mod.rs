@@ -118,9 +118,12 @@ impl EngineStats {
     }
 }
 
+/// An engine's page is smaller than Envoy's, and many of them may be read at once.
+const LIMITS: Limits = Limits { body: 4 * 1024 * 1024, ..Limits::PAGE };
+
 /// Reads an engine's page once.
 pub async fn collect(url: &Url) -> Result<EngineStats, String> {
-    let page = fetch(&url.address, Ask::get(&url.path), Limits::PAGE).await;
+    let page = fetch(&url.address, Ask::get(&url.path), LIMITS).await;
     let page = page.map_err(|error| format!("{url}: {error}"))?;
     EngineStats::read(&page)
         .ok_or_else(|| format!("{url}: no metrics of vLLM, SGLang or llama.cpp on the page"))
