@@ -19,12 +19,14 @@ pub mod harness;
 pub mod hostile;
 pub mod http;
 pub mod llm;
+pub mod manifests;
 pub mod native;
 pub mod page;
 pub mod process;
 pub mod prometheus;
 pub mod queries;
 pub mod real;
+pub mod renderer;
 pub mod rules;
 pub mod scratch;
 
