@@ -25,9 +25,11 @@ use workspace::Workspace;
 enum Task {
     /// Measures LLM traffic through the real Envoy, from the filter to cost per token.
     ///
-    /// Builds everything, starts a simulated LLM server, Envoy with the filter, the agent and, where it
-    /// is installed, Prometheus; sends traffic through them; and shows what the filter measured beside
-    /// what the client saw. Then everything stays up until Ctrl-C. All files are under target/demo/.
+    /// Builds everything, starts a simulated LLM server, Envoy with the filter, the agent and, where they
+    /// are installed, Prometheus with the rules of monitoring/ and Alertmanager; sends traffic through them;
+    /// and shows what the filter measured beside what the client saw, and which alerts fire. Then everything
+    /// stays up, and traffic goes on, until Ctrl-C. An hour of the rules lasts a minute. All files are under
+    /// target/demo/.
     Demo(demo::Args),
     /// Installs what the tests need, then runs all of them against the real components.
     ///

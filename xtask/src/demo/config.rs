@@ -4,13 +4,20 @@ use super::upstream::Upstream;
 use anyhow::{Result, bail};
 use serde_json::json;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The price that the demo assumes: an hour of AWS p5.4xlarge, one H100, on demand.
 pub(crate) const USD_PER_HOUR: f64 = 6.88;
 
-/// `envoy/envoy.yaml` for this machine: ports that Envoy chooses, the filter as built, a log file, the
-/// server to measure, and histograms that are merged each second instead of every five.
+/// What a month may cost: a little more than it does.
+const USD_PER_MONTH: f64 = 5500.0;
+
+/// What counts as a good answer; the simulated server keeps to it when all is well.
+const SLOS: &str =
+    r#"{"slos": [{"models": "*", "ttft_ms": 1500, "tpot_ms": 100, "duration_ms": 8000}]}"#;
+
+/// `envoy/envoy.yaml` for this machine: ports that Envoy chooses, the filter as built and with SLOs, a log
+/// file, the server to measure, and histograms that are merged each second instead of every five.
 pub(crate) fn envoy(
     example: &str,
     wasm: &Path,
@@ -23,6 +30,7 @@ pub(crate) fn envoy(
         ("port_value: 9901", "port_value: 0".to_owned()),
         ("port_value: 10000", "port_value: 0".to_owned()),
         ("/etc/envoy/gaugeway.wasm", quoted(&wasm.display().to_string())),
+        ("value: '{}'", format!("value: '{SLOS}'")),
         ("path: /dev/stdout", format!("path: {}", quoted(&access_log.display().to_string()))),
         ("address: 127.0.0.1, port_value: 8000", server),
     ];
@@ -39,38 +47,86 @@ pub(crate) fn envoy(
     Ok(yaml)
 }
 
-/// The agent's configuration.
-pub(crate) fn agent(listen: SocketAddr, envoy_admin: SocketAddr) -> String {
+/// The agent's configuration; `state` is a folder that exists.
+pub(crate) fn agent(
+    listen: SocketAddr,
+    envoy_admin: SocketAddr,
+    nvml: &Nvml,
+    state: &Path,
+) -> String {
+    let state = quoted(&state.display().to_string());
+    let nvml = match nvml {
+        Nvml::Host => "enabled = true".to_owned(),
+        Nvml::Absent => "enabled = false".to_owned(),
+        Nvml::Scripted(library) => format!("library = {}", quoted(&library.display().to_string())),
+    };
     format!(
         "listen = \"{listen}\"\n\
          tick = \"1s\"\n\
+         state_dir = {state}\n\
          \n\
          [envoy]\n\
          admin = \"http://{envoy_admin}\"\n\
          \n\
+         [nvml]\n\
+         {nvml}\n\
+         \n\
          [price]\n\
-         usd_per_hour = {USD_PER_HOUR}\n"
+         usd_per_hour = {USD_PER_HOUR}\n\
+         \n\
+         [[budgets]]\n\
+         name = \"month\"\n\
+         limit_usd = {USD_PER_MONTH}\n"
     )
 }
 
-/// Prometheus' configuration: the agent's page and Envoy's own, every second.
-pub(crate) fn prometheus(agent: SocketAddr, envoy_admin: SocketAddr) -> String {
-    let job = |name, path, address: SocketAddr| {
-        json!({
-            "job_name": name,
-            "metrics_path": path,
-            "static_configs": [{"targets": [address.to_string()]}],
-        })
-    };
+/// Where GPU figures come from.
+pub(crate) enum Nvml {
+    /// The host's driver.
+    Host,
+    /// Nowhere: there is no driver.
+    Absent,
+    /// A library that follows a script.
+    Scripted(PathBuf),
+}
+
+/// Prometheus' configuration: the agent's page and Envoy's own every second, all rules in `rules`, and
+/// Alertmanager, where it runs.
+pub(crate) fn prometheus(
+    agent: SocketAddr,
+    envoy_admin: SocketAddr,
+    rules: &Path,
+    alertmanager: Option<SocketAddr>,
+) -> String {
+    let targets = |address: SocketAddr| json!([{"targets": [address.to_string()]}]);
+    let alertmanagers: Vec<_> = alertmanager
+        .map(|address| json!({"static_configs": targets(address)}))
+        .into_iter()
+        .collect();
     // JSON is YAML.
     json!({
-        "global": {"scrape_interval": "1s"},
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": [rules.join("*.yml")],
+        "alerting": {"alertmanagers": alertmanagers},
         "scrape_configs": [
-            job("gaugeway-agent", "/metrics", agent),
-            job("envoy", "/stats/prometheus", envoy_admin),
+            {"job_name": "gaugeway-agent", "static_configs": targets(agent)},
+            {
+                "job_name": "envoy",
+                "metrics_path": "/stats/prometheus",
+                "static_configs": targets(envoy_admin),
+                // The agent's page has them too, and they would count twice.
+                "metric_relabel_configs":
+                    [{"source_labels": ["__name__"], "regex": "gaugeway_.*", "action": "drop"}],
+            },
         ],
     })
     .to_string()
+}
+
+/// Alertmanager's example without whom it tells: nobody is to be called for a demo.
+pub(crate) fn alertmanager(example: &str) -> String {
+    let calls = |line: &&str| line.contains("webhook_configs:") || line.contains("url:");
+    example.lines().filter(|line| !calls(line)).map(|line| format!("{line}\n")).collect()
 }
 
 /// Text as a scalar that YAML reads back as it is: JSON's strings are YAML's.
@@ -96,6 +152,14 @@ mod tests {
         assert!(yaml.contains(r#"path: "log""#));
         assert!(yaml.contains(r#"address: "llm.internal", port_value: 8123"#));
         assert_eq!(yaml.matches("port_value: 0").count(), 2);
+        assert!(yaml.contains(r#"value: '{"slos""#));
+    }
+
+    #[test]
+    fn nobody_is_called() {
+        let config =
+            alertmanager(include_str!("../../../monitoring/alertmanager/alertmanager.yml"));
+        assert!(!config.contains("http") && config.contains("- name: pager\n- name: tickets\n"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::load::Traffic;
 use super::report::{Agent, Envoy, Model, Report};
 use super::stack::Stack;
-use super::{access_log, http, interrupt, queries};
+use super::{access_log, alerts, http, interrupt, queries};
 use crate::shell::step;
 use anyhow::{Context as _, Result, anyhow};
 use serde::Deserialize;
@@ -75,9 +75,11 @@ pub(crate) fn report(stack: &Stack, traffic: Traffic) -> Result<Report> {
         }
     });
     let prometheus = stack.prometheus.as_ref().map(|(_, address)| queries::ask(*address, &traffic));
+    let alerts = stack.prometheus.as_ref().map(|(_, address)| alerts::firing(*address));
     Ok(Report {
         models: models.collect(),
         prometheus: prometheus.transpose()?,
+        alerts: alerts.transpose()?,
         truth: traffic.truth,
         agent: Agent {
             url: format!("http://{}", stack.agent_address),

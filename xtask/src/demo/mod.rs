@@ -1,25 +1,29 @@
 //! The main job, end to end: traffic through the real Envoy, from the filter to cost per token.
 
 mod access_log;
+mod alerts;
 mod config;
 mod http;
+mod hurry;
 mod interrupt;
 mod load;
 mod measure;
 mod queries;
 mod report;
+mod scenario;
 mod service;
 mod stack;
 mod table;
 mod upstream;
 
-use crate::real::{envoy, prometheus};
+use crate::real::{alertmanager, envoy, prometheus};
 use crate::shell::{self, step};
 use crate::wasm;
 use crate::workspace::Workspace;
 use anyhow::{Context as _, Result};
 use report::Report;
-use stack::{Programs, Stack};
+use scenario::Scenario;
+use stack::{Programs, Stack, Subject};
 use std::fs;
 use std::num::NonZeroU32;
 use upstream::Upstream;
@@ -39,7 +43,12 @@ pub(crate) struct Args {
     /// The model to ask that server for.
     #[arg(long, value_name = "NAME", requires = "upstream")]
     model: Option<String>,
-    /// How long to send traffic.
+    /// Show a state of affairs: traffic of one kind, scripted GPUs, and the alerts that follow.
+    ///
+    /// Without it, traffic has a little of every trouble, and GPU figures are those of this host.
+    #[arg(long, value_enum, conflicts_with = "upstream")]
+    scenario: Option<Scenario>,
+    /// How long to send traffic before the measurement.
     #[arg(long, value_name = "N", default_value = "20")]
     seconds: NonZeroU32,
     /// Requests in flight at once.
@@ -50,10 +59,14 @@ pub(crate) struct Args {
 /// Runs the demo.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     interrupt::install()?;
-    let programs = programs(workspace)?;
+    let programs = programs(workspace, args)?;
     empty_folder(workspace)?;
 
-    let stack = Stack::start(workspace, &programs, args.upstream.as_ref())?;
+    let subject = match &args.upstream {
+        Some(upstream) => Subject::Upstream(upstream),
+        None => Subject::Simulated(args.scenario),
+    };
+    let stack = Stack::start(workspace, &programs, &subject)?;
     let traffic = load::run(workspace, &programs, &stack, args)?;
     let report = measure::report(&stack, traffic)?;
 
@@ -65,6 +78,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
         println!("{}", table::render(&report));
     }
     if !args.once {
+        let _traffic = load::go_on(workspace, &programs, &stack, args)?;
         eprintln!("{}", addresses(workspace, &stack));
         interrupt::wait();
         step("Ending what was started");
@@ -83,23 +97,31 @@ pub(crate) fn print_agent_memory(workspace: &Workspace) {
 }
 
 /// Builds ours and finds the others.
-fn programs(workspace: &Workspace) -> Result<Programs> {
-    step("Looking for Envoy and Prometheus");
+fn programs(workspace: &Workspace, args: &Args) -> Result<Programs> {
+    step("Looking for Envoy, Prometheus and Alertmanager");
     let envoy = envoy::ensure(workspace)?;
     let prometheus = prometheus::find()?;
     if prometheus.is_none() {
-        eprintln!("Prometheus is not installed; the demo goes on without its queries");
+        eprintln!("Prometheus is not installed; the demo goes on without its queries and alerts");
+    }
+    let alertmanager = alertmanager::find()?;
+    if alertmanager.is_none() {
+        eprintln!("Alertmanager is not installed; the demo goes on without it");
     }
     wasm::build(workspace)?;
     step("Building the simulator and the agent");
-    let packages = ["--package=gaugeway-sim", "--package=gaugeway-agent"];
-    shell::run(workspace.cargo(["build", "--release", "--bins"]).args(packages))?;
+    let scripted = args.scenario.map(|_| "--package=gaugeway-fake-nvml");
+    let packages =
+        ["--package=gaugeway-sim", "--package=gaugeway-agent"].into_iter().chain(scripted);
+    shell::run(workspace.cargo(["build", "--release"]).args(packages))?;
     let release = workspace.target().join("release");
     Ok(Programs {
         sim: release.join("gaugeway-sim"),
         agent: release.join("gaugeway-agent"),
         envoy,
         prometheus,
+        alertmanager,
+        fake_nvml: args.scenario.map(|_| release.join("libgaugeway_fake_nvml.so")),
     })
 }
 
@@ -125,9 +147,12 @@ fn addresses(workspace: &Workspace, stack: &Stack) -> String {
         format!("agent       http://{}/metrics", stack.agent_address),
     ];
     if let Some((_, address)) = &stack.prometheus {
-        lines.push(format!("Prometheus  http://{address}"));
+        lines.push(format!("Prometheus  http://{address}  (its rules run sixty times as fast)"));
+    }
+    if let Some((_, address)) = &stack.alertmanager {
+        lines.push(format!("Alertmanager http://{address}"));
     }
     lines.push(format!("files       {}", workspace.demo().display()));
-    lines.push("Everything stays up until Ctrl-C.".to_owned());
+    lines.push("Everything stays up, and traffic goes on, until Ctrl-C.".to_owned());
     lines.join("\n")
 }

@@ -12,6 +12,9 @@ pub(crate) struct Report {
     pub(crate) truth: Vec<Model>,
     /// Answers of Prometheus by what is asked, where it ran.
     pub(crate) prometheus: Option<BTreeMap<String, Query>>,
+    /// The alerts that were firing, where Prometheus ran.
+    #[serde(default)]
+    pub(crate) alerts: Option<Vec<Alert>>,
     /// The agent.
     pub(crate) agent: Agent,
     /// Envoy.
@@ -54,6 +57,17 @@ pub(crate) struct Query {
     pub(crate) query: String,
     /// The answer, by model.
     pub(crate) result: BTreeMap<String, f64>,
+}
+
+/// An alert that was firing.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Alert {
+    /// `critical` or `warning`.
+    pub(crate) severity: String,
+    /// Its name.
+    pub(crate) name: String,
+    /// What is wrong, in a sentence.
+    pub(crate) summary: String,
 }
 
 /// The agent as it ran.

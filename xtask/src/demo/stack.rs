@@ -1,13 +1,15 @@
-//! Everything that the demo runs: the LLM server, Envoy with the filter, the agent, Prometheus.
+//! Everything that the demo runs: the LLM server, Envoy with the filter, the agent, Prometheus, Alertmanager.
 
-use super::config;
+use super::config::{self, Nvml};
 use super::http;
+use super::hurry::hurry;
+use super::scenario::Scenario;
 use super::service::Service;
 use super::upstream::Upstream;
 use crate::real::envoy;
 use crate::shell::step;
 use crate::workspace::Workspace;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use serde_json::Value;
 use std::fs;
 use std::net::SocketAddr;
@@ -24,12 +26,26 @@ pub(crate) struct Programs {
     pub(crate) envoy: PathBuf,
     /// Prometheus, where it is installed.
     pub(crate) prometheus: Option<PathBuf>,
+    /// Alertmanager, where it is installed.
+    pub(crate) alertmanager: Option<PathBuf>,
+    /// The scripted NVML, where a scenario wants it.
+    pub(crate) fake_nvml: Option<PathBuf>,
+}
+
+/// What is to be measured.
+pub(crate) enum Subject<'a> {
+    /// A server of the user's.
+    Upstream(&'a Upstream),
+    /// The simulated server, in a state of affairs if one was asked for.
+    Simulated(Option<Scenario>),
 }
 
 /// What runs. Dropping it ends all of it, those who ask before those who answer.
 pub(crate) struct Stack {
     /// Prometheus and where it listens.
     pub(crate) prometheus: Option<(Service, SocketAddr)>,
+    /// Alertmanager and where it listens.
+    pub(crate) alertmanager: Option<(Service, SocketAddr)>,
     /// The agent.
     pub(crate) agent: Service,
     /// Where it listens.
@@ -53,25 +69,35 @@ pub(crate) struct Envoy {
 }
 
 impl Stack {
-    /// Starts everything, and waits for each until it answers. Without an upstream, the simulated one.
+    /// Starts everything, and waits for each until it answers.
     pub(crate) fn start(
         workspace: &Workspace,
         programs: &Programs,
-        upstream: Option<&Upstream>,
+        subject: &Subject<'_>,
     ) -> Result<Self> {
         let dir = workspace.demo();
-        let (sim, upstream) = match upstream {
-            Some(upstream) => (None, upstream.clone()),
-            None => start_sim(programs, &dir).map(|(sim, upstream)| (Some(sim), upstream))?,
+        let (sim, upstream, scenario) = match subject {
+            Subject::Upstream(upstream) => (None, (*upstream).clone(), None),
+            Subject::Simulated(scenario) => {
+                let (sim, upstream) = start_sim(programs, &dir, *scenario)?;
+                (Some(sim), upstream, *scenario)
+            }
         };
         let envoy = Envoy::start(workspace, &programs.envoy, &upstream)?;
-        let (agent, agent_address) = start_agent(programs, &dir, envoy.admin)?;
-        let prometheus = programs
-            .prometheus
-            .as_deref()
-            .map(|program| start_prometheus(program, &dir, agent_address, envoy.admin))
-            .transpose()?;
-        Ok(Self { prometheus, agent, agent_address, envoy, _sim: sim })
+        let (agent, agent_address) = start_agent(programs, &dir, envoy.admin, scenario)?;
+        let (mut prometheus, mut alertmanager) = (None, None);
+        if let Some(program) = &programs.prometheus {
+            alertmanager = programs
+                .alertmanager
+                .as_deref()
+                .map(|program| start_alertmanager(program, workspace))
+                .transpose()?;
+            let alerts_to = alertmanager.as_ref().map(|(_, address)| *address);
+            let config =
+                |rules: &Path| config::prometheus(agent_address, envoy.admin, rules, alerts_to);
+            prometheus = Some(start_prometheus(program, workspace, config)?);
+        }
+        Ok(Self { prometheus, alertmanager, agent, agent_address, envoy, _sim: sim })
     }
 }
 
@@ -80,9 +106,7 @@ impl Envoy {
         step("Starting Envoy");
         let dir = workspace.demo();
         let access_log = dir.join("access.jsonl");
-        let example = workspace.root().join("envoy/envoy.yaml");
-        let example = fs::read_to_string(&example)
-            .with_context(|| format!("cannot read {}", example.display()))?;
+        let example = read(&workspace.root().join("envoy/envoy.yaml"))?;
         let file = dir.join("envoy.yaml");
         write(&file, &config::envoy(&example, &workspace.wasm(), &access_log, upstream)?)?;
 
@@ -107,11 +131,20 @@ impl Envoy {
     }
 }
 
-fn start_sim(programs: &Programs, dir: &Path) -> Result<(Service, Upstream)> {
+fn start_sim(
+    programs: &Programs,
+    dir: &Path,
+    scenario: Option<Scenario>,
+) -> Result<(Service, Upstream)> {
     step("Starting the simulated LLM server");
     let address = http::free_address()?;
     let mut command = Command::new(&programs.sim);
     command.args(["serve", "--seed", "1", "--listen", &address.to_string()]);
+    if let Some(models) = scenario.and_then(Scenario::models) {
+        let file = dir.join("models.toml");
+        write(&file, models)?;
+        command.arg("--config").arg(file);
+    }
     let mut service = Service::start("sim", command, dir)?;
     service.ready(|| http::get(&format!("http://{address}/health")))?;
     Ok((service, Upstream { host: address.ip().to_string(), port: address.port() }))
@@ -121,28 +154,60 @@ fn start_agent(
     programs: &Programs,
     dir: &Path,
     envoy_admin: SocketAddr,
+    scenario: Option<Scenario>,
 ) -> Result<(Service, SocketAddr)> {
     step("Starting the agent");
     let address = http::free_address()?;
     let file = dir.join("agent.toml");
-    write(&file, &config::agent(address, envoy_admin))?;
     let mut command = Command::new(&programs.agent);
     command.arg("--config").arg(&file);
+    let nvml = match (scenario, &programs.fake_nvml) {
+        (Some(scenario), Some(library)) => {
+            let script = dir.join("gpus.toml");
+            write(&script, &scenario.gpus())?;
+            command.env("GAUGEWAY_FAKE_NVML", script);
+            Nvml::Scripted(library.clone())
+        }
+        _ if Path::new("/dev/nvidiactl").exists() => Nvml::Host,
+        _ => Nvml::Absent,
+    };
+    let state = dir.join("state");
+    make(&state)?;
+    write(&file, &config::agent(address, envoy_admin, &nvml, &state))?;
     let mut service = Service::start("agent", command, dir)?;
     service.ready(|| http::get(&format!("http://{address}/readyz")))?;
     Ok((service, address))
 }
 
+fn start_alertmanager(program: &Path, workspace: &Workspace) -> Result<(Service, SocketAddr)> {
+    step("Starting Alertmanager");
+    let dir = workspace.demo();
+    let address = http::free_address()?;
+    let file = dir.join("alertmanager.yml");
+    let example = read(&workspace.root().join("monitoring/alertmanager/alertmanager.yml"))?;
+    write(&file, &config::alertmanager(&example))?;
+    let mut command = Command::new(program);
+    command
+        .arg(format!("--config.file={}", file.display()))
+        .arg(format!("--storage.path={}", dir.join("alertmanager").display()))
+        .arg(format!("--web.listen-address={address}"))
+        // Alone: no port for others of a cluster.
+        .arg("--cluster.listen-address=");
+    let mut service = Service::start("alertmanager", command, &dir)?;
+    service.ready(|| http::get(&format!("http://{address}/-/ready")))?;
+    Ok((service, address))
+}
+
 fn start_prometheus(
     program: &Path,
-    dir: &Path,
-    agent: SocketAddr,
-    envoy_admin: SocketAddr,
+    workspace: &Workspace,
+    config: impl Fn(&Path) -> String,
 ) -> Result<(Service, SocketAddr)> {
     step("Starting Prometheus");
+    let dir = &workspace.demo();
     let address = http::free_address()?;
     let file = dir.join("prometheus.yml");
-    write(&file, &config::prometheus(agent, envoy_admin))?;
+    write(&file, &config(&hurried_rules(workspace)?))?;
     let mut command = Command::new(program);
     command
         .arg(format!("--config.file={}", file.display()))
@@ -151,6 +216,33 @@ fn start_prometheus(
     let mut service = Service::start("prometheus", command, dir)?;
     service.ready(|| http::get(&format!("http://{address}/-/ready")))?;
     Ok((service, address))
+}
+
+/// All rules, a minute lasting a second, in a folder of the demo's.
+fn hurried_rules(workspace: &Workspace) -> Result<PathBuf> {
+    let dir = workspace.demo().join("rules");
+    make(&dir)?;
+    for part in ["rules", "alerts"] {
+        let folder = workspace.root().join("monitoring/prometheus").join(part);
+        let files = fs::read_dir(&folder)
+            .with_context(|| format!("cannot read {}", folder.display()))?
+            .collect::<std::io::Result<Vec<_>>>()?;
+        for file in files {
+            let rules = hurry(&read(&file.path())?)
+                .map_err(|error| anyhow!("{}: {error}", file.path().display()))?;
+            let name = format!("{part}-{}", file.file_name().to_string_lossy());
+            write(&dir.join(name), &rules)?;
+        }
+    }
+    Ok(dir)
+}
+
+fn make(dir: &Path) -> Result<()> {
+    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))
+}
+
+fn read(file: &Path) -> Result<String> {
+    fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
 }
 
 fn first_listener(listeners: &Value) -> Option<SocketAddr> {

@@ -18,7 +18,7 @@ const HEAD: [&str; 12] = [
     "$/Mtok",
 ];
 
-/// A table with two lines for each model, then errors by class and what Prometheus answers.
+/// A table with two lines for each model, then errors by class, what Prometheus answers, and what fires.
 pub(crate) fn render(report: &Report) -> String {
     let mut rows = vec![HEAD.map(str::to_owned)];
     for model in &report.models {
@@ -34,6 +34,9 @@ pub(crate) fn render(report: &Report) -> String {
     }
     for (name, answer) in report.prometheus.iter().flatten() {
         lines.push(format!("Prometheus, {name}: {}", values(&answer.result)));
+    }
+    for alert in report.alerts.iter().flatten() {
+        lines.push(format!("{}, {}: {}", alert.severity, alert.name, alert.summary));
     }
     if let Some(bytes) = report.agent.rss_bytes {
         lines.push(format!("agent: {:.1} MB of memory", bytes as f64 / 1e6));
