@@ -4,7 +4,7 @@ import { make, setText } from "./dom.js";
 import { clock, short } from "./text.js";
 
 /** A chart's scale of time covers this at least. */
-const SHORTEST_SECONDS = 120;
+const SHORTEST_SECONDS = 30;
 
 const { uPlot } = globalThis;
 
@@ -93,7 +93,7 @@ export class Chart {
         y: { range: (_, __, max) => [0, this.#max ?? (max > 0 ? max * 1.1 : 1)] },
       },
       axes: [
-        { ...axis, size: 30, space: 60, values: (_, ticks) => ticks.map((at) => clock(at).slice(0, 5)) },
+        { ...axis, size: 30, space: 60, values: timeLabels },
         { ...axis, size: 64, space: 32, values: (_, ticks) => ticks.map((value) => short(this.#format(value))) },
       ],
       series: [{}, ...this.#lines.map(({ name, color, dash, width = 1.75 }) => ({
@@ -111,9 +111,14 @@ export class Chart {
   }
 }
 
-/** All that is known, and two minutes at least. */
+/** All that is known. */
 function timeScale(_, first, last) {
   return last === null ? [0, SHORTEST_SECONDS] : [Math.min(first, last - SHORTEST_SECONDS), last];
+}
+
+/** Hours and minutes; seconds too where labels are closer than a minute. */
+function timeLabels(_, times, __, ___, step) {
+  return times.map((at) => (step < 60 ? clock(at) : clock(at).slice(0, 5)));
 }
 
 /** A point without neighbours would not be seen as a line. */

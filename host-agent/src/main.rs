@@ -20,7 +20,8 @@ const EXIT_CONFIG: u8 = 64;
 /// Joins Envoy's stats, NVIDIA GPU telemetry, the serving engines' metrics and the instance price into
 /// one metrics page, with cost per million tokens that adds up to the bill.
 ///
-/// Serves GET /metrics (Prometheus text), /api/v1/summary and /api/v1/series (JSON), /healthz, and
+/// Serves GET / (the live page, for a browser), /metrics (Prometheus text), /api/v1/summary,
+/// /api/v1/series and /api/v1/live (JSON), /healthz, and
 /// /readyz (503 until the sources have been read once). A source that fails does not stop the others:
 /// it shows as gaugeway_source_up 0.
 ///
