@@ -1,6 +1,6 @@
 //! What is present, what is missing, and how to get it.
 
-use crate::real::{apt, chromium, envoy, llm, manifests, prometheus, python};
+use crate::real::{alertmanager, apt, chromium, envoy, llm, manifests, prometheus, python};
 use crate::shell;
 use crate::workspace::Workspace;
 use anyhow::{Result, bail};
@@ -38,6 +38,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         Row { name: "python3", purpose: "installs Envoy and the LLM", state: python3() },
         Row { name: "Prometheus", purpose: "tests, and the demo's queries", state: prometheus()? },
         Row { name: "promtool", purpose: "tests", state: promtool()? },
+        Row { name: "Alertmanager", purpose: "tests, and the demo's alerts", state: alerting()? },
         Row { name: "Chromium", purpose: "tests of the live page", state: chromium()? },
         Row { name: "llama.cpp", purpose: "tests with a real LLM", state: llm(workspace) },
         Row { name: "Helm", purpose: "tests of the manifests", state: helm(workspace) },
@@ -116,6 +117,13 @@ fn prometheus() -> Result<State> {
 
 fn promtool() -> Result<State> {
     Ok(prometheus_part(prometheus::find_promtool()?))
+}
+
+fn alerting() -> Result<State> {
+    Ok(match alertmanager::find()? {
+        Some(path) => State::Present(alertmanager::version(&path), path),
+        None => State::Absent(apt::command(alertmanager::PACKAGE)),
+    })
 }
 
 fn prometheus_part(found: Option<PathBuf>) -> State {

@@ -1,6 +1,6 @@
 //! All tests, against the real components.
 
-use crate::real::{chromium, envoy, llm, manifests, prometheus};
+use crate::real::{alertmanager, chromium, envoy, llm, manifests, prometheus};
 use crate::shell::{self, step};
 use crate::workspace::Workspace;
 use crate::{demo, wasm};
@@ -11,6 +11,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     step("Looking for Envoy, Prometheus, Chromium and the LLM server");
     let envoy = envoy::ensure(workspace)?;
     let (prometheus, promtool) = prometheus::ensure()?;
+    let (alertmanager, amtool) = alertmanager::ensure()?;
     let chromium = chromium::ensure(workspace)?;
     llm::ensure(workspace)
         .context("`cargo test --workspace` runs without it and skips what needs it")?;
@@ -27,6 +28,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         .env("ENVOY", envoy)
         .env("PROMETHEUS", prometheus)
         .env("PROMTOOL", promtool)
+        .env("ALERTMANAGER", alertmanager)
+        .env("AMTOOL", amtool)
         .env("CHROMIUM", chromium.browser)
         .env("CHROMEDRIVER", chromium.driver)
         .env("GAUGEWAY_WASM", workspace.wasm())

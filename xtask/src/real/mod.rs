@@ -3,6 +3,7 @@
 //! What the user has comes first: an environment variable, then the PATH. What is missing is installed
 //! under `target/real/` where that is possible, once: the next run finds it there and needs no network.
 
+pub(crate) mod alertmanager;
 pub(crate) mod apt;
 pub(crate) mod chromium;
 pub(crate) mod envoy;
