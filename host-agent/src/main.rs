@@ -90,12 +90,12 @@ struct EnvoyConfigArgs {
     /// Takes out what this command added.
     #[arg(long, conflicts_with_all = ["wasm", "settings", "listener", "access_log", "stats_only"])]
     remove: bool,
-    /// Where Envoy finds the filter.
-    #[arg(long, value_name = "FILE", default_value = "/etc/envoy/gaugeway.wasm")]
-    wasm: PathBuf,
-    /// The filter's settings.
-    #[arg(long, value_name = "JSON", default_value = "{}")]
-    settings: String,
+    /// Where Envoy finds the filter. Default: what the file says already, else /etc/envoy/gaugeway.wasm.
+    #[arg(long, value_name = "FILE")]
+    wasm: Option<PathBuf>,
+    /// The filter's settings. Default: what the file says already, else {}.
+    #[arg(long, value_name = "JSON")]
+    settings: Option<String>,
     /// A listener that gets the filter; may be given again. Without it all do.
     #[arg(long, value_name = "NAME")]
     listener: Vec<String>,

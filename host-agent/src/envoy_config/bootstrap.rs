@@ -17,6 +17,34 @@ const LOGS: &str = "access_log";
 /// What the full name of each of the filter's stats begins with.
 const STATS_PREFIX: &str = "wasmcustom.";
 
+/// How a filter that is there is set up.
+pub(super) struct Setup<'a> {
+    pub(super) wasm: Option<&'a str>,
+    pub(super) settings: Option<&'a str>,
+}
+
+/// Our filters, as they are set up.
+pub(super) fn setups(root: &Node) -> Result<Vec<Setup<'_>>, Refusal> {
+    let filters = managers(root).into_iter().filter_map(|(_, manager)| manager.get(FILTERS));
+    let ours = filters.flat_map(Node::items).filter(|filter| is_our_filter(filter));
+    ours.map(setup).collect()
+}
+
+fn setup(filter: &Node) -> Result<Setup<'_>, Refusal> {
+    let at = |path: &[&str]| {
+        let config = filter.get("typed_config").and_then(|config| config.get("config"))?;
+        path.iter().try_fold(config, |node, key| node.get(key))
+    };
+    let settings = at(&["configuration", "value"]);
+    if let Some(settings) = settings.filter(|settings| settings.text().is_none()) {
+        return Err(
+            settings.refuse("the filter's settings are not text: write them as a StringValue")
+        );
+    }
+    let wasm = at(&["vm_config", "code", "local", "filename"]);
+    Ok(Setup { wasm: wasm.and_then(Node::text), settings: settings.and_then(Node::text) })
+}
+
 /// What the text lacks.
 pub(super) fn additions(
     text: &str,

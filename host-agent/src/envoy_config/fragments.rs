@@ -1,7 +1,5 @@
 //! What is added: the fragments of `envoy/fragments`, which tests hold to the catalogue.
 
-use std::path::Path;
-
 use serde_json::Value;
 
 use super::Refusal;
@@ -13,7 +11,7 @@ const ACCESS_LOG: &str = include_str!("../../../envoy/fragments/access-log.yaml"
 
 /// Where the fragment has the filter.
 pub(super) const DEFAULT_WASM: &str = "/etc/envoy/gaugeway.wasm";
-const DEFAULT_SETTINGS: &str = "{}";
+pub(super) const DEFAULT_SETTINGS: &str = "{}";
 
 /// Items for a list, or a whole section, in both ways of writing them.
 #[derive(Debug)]
@@ -41,7 +39,7 @@ pub(super) struct Fragments {
 
 impl Fragments {
     /// With the filter at `wasm` and `settings` as its configuration.
-    pub(super) fn new(wasm: &Path, settings: &str) -> Result<Self, Refusal> {
+    pub(super) fn new(wasm: &str, settings: &str) -> Result<Self, Refusal> {
         let stats = body(STATS);
         let tree = tree::parse(stats)?;
         let list = |key| tree.get("stats_config").and_then(|section| section.get(key));
@@ -71,11 +69,10 @@ fn items(text: &str, list: Option<&Node>) -> String {
     lines.lines().map(|line| format!("{}\n", line.get(indent..).unwrap_or_default())).collect()
 }
 
-fn filter(wasm: &Path, settings: &str) -> String {
-    let wasm = wasm.display().to_string();
+fn filter(wasm: &str, settings: &str) -> String {
     let mut filter = body(FILTER).to_owned();
     if wasm != DEFAULT_WASM {
-        filter = filter.replace(DEFAULT_WASM, &Value::String(wasm).to_string());
+        filter = filter.replace(DEFAULT_WASM, &Value::from(wasm).to_string());
     }
     if settings != DEFAULT_SETTINGS {
         let settings = settings.replace('\'', "''");

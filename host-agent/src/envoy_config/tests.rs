@@ -97,15 +97,29 @@ fn an_access_log_is_made_or_joined() {
 #[test]
 fn the_filter_is_set_up_as_asked() {
     let options = Options {
-        wasm: "/opt/o'brien/x.wasm".into(),
-        settings: r#"{"models": [{"match": "it's"}]}"#.to_owned(),
+        wasm: Some("/opt/o'brien/x.wasm".into()),
+        settings: Some(r#"{"models": [{"match": "it's"}]}"#.to_owned()),
         ..Options::default()
     };
     let added = added(&bootstrap("", &["a"]), &options);
     assert!(added.contains(r#"code: {local: {filename: "/opt/o'brien/x.wasm"}}"#), "{added}");
     assert!(added.contains(r#"value: '{"models": [{"match": "it''s"}]}'"#), "{added}");
-    let wrong = Options { settings: r#"{"max_modles": 1}"#.to_owned(), ..Options::default() };
+    let wrong = Options { settings: Some(r#"{"max_modles": 1}"#.to_owned()), ..Options::default() };
     refused(&bootstrap("", &["a"]), &wrong, "the filter's settings: max_modles: unknown key");
+}
+
+/// Whoever runs the command again, for new labels, must not lose what was set up since.
+#[test]
+fn another_run_keeps_the_setup() {
+    let options =
+        Options { settings: Some(r#"{"max_models": 8}"#.to_owned()), ..Options::default() };
+    let first = add(&bootstrap("", &["a"]), &options).unwrap();
+    assert_eq!(add(&first, &Options::default()).as_deref(), Ok(first.as_str()));
+    let edited = first.replace("8}", "9}");
+    assert_eq!(add(&edited, &Options::default()).as_deref(), Ok(edited.as_str()));
+
+    let both = add(&bootstrap("", &["a", "b"]), &options).unwrap();
+    refused(&both.replacen("8}", "9}", 1), &Options::default(), "give --settings for all of them");
 }
 
 #[test]
