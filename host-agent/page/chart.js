@@ -31,7 +31,7 @@ export const PERCENTILES = [
 export class Chart {
   #plot = null;
   #drawn = "";
-  #host;
+  node;
   #canvas = make("div", { class: "plot", role: "img" });
   #legend = make("ul", { class: "legend" });
   #title;
@@ -45,8 +45,8 @@ export class Chart {
     this.#title = title;
     this.#format = format;
     this.#max = max;
-    this.#host = make("figure", { class: "chart" }, make("figcaption", {}, title), this.#canvas, this.#legend);
-    parent.append(this.#host);
+    this.node = make("figure", { class: "chart" }, make("figcaption", {}, title), this.#canvas, this.#legend);
+    parent.append(this.node);
     new ResizeObserver(() => this.#plot?.setSize(this.#size())).observe(this.#canvas);
     dark.addEventListener("change", () => this.#draw(true));
   }
@@ -63,7 +63,7 @@ export class Chart {
 
   remove() {
     this.#plot?.destroy();
-    this.#host.remove();
+    this.node.remove();
   }
 
   #draw(anew) {
@@ -190,9 +190,11 @@ export class Charts {
         this.#charts.delete(title);
       }
     }
-    for (const { lines, ...options } of wanted) {
+    wanted.forEach(({ lines, ...options }, place) => {
       if (!this.#charts.has(options.title)) this.#charts.set(options.title, new Chart(this.#parent, options));
-      this.#charts.get(options.title).update(times, lines);
-    }
+      const chart = this.#charts.get(options.title);
+      if (this.#parent.children[place] !== chart.node) this.#parent.insertBefore(chart.node, this.#parent.children[place]);
+      chart.update(times, lines);
+    });
   }
 }

@@ -43,9 +43,10 @@ function draw() {
   for (const view of views) view.draw(shown);
 }
 
-function asOf({ now, time }) {
+function asOf({ now, time, lostSince }) {
   if (now.taken_at === null) return "The agent has not finished its first tick.";
-  return `As of ${clock(now.taken_at)}, ${span(time - now.taken_at)} ago`;
+  const age = lostSince === null ? `, ${span(time - now.taken_at)} ago` : "";
+  return `As of ${clock(now.taken_at)}${age}`;
 }
 
 async function turn() {

@@ -54,7 +54,8 @@ impl Browser {
         browser.post("timeouts", &json!({"script": 60_000, "pageLoad": 60_000}));
         // Its own start page is nobody's business.
         browser.open("about:blank");
-        (browser.console(), browser.requests());
+        browser.console();
+        browser.requests();
         browser
     }
 

@@ -82,6 +82,7 @@ fn the_page_shows_what_is_true_and_says_what_is_gone() {
         ("phone", 390, None, Scheme::Light),
         ("light-top", 1440, Some(900), Scheme::Light),
         ("dark-top", 1440, Some(900), Scheme::Dark),
+        ("phone-top", 390, Some(844), Scheme::Light),
     ] {
         browser.look(width, 900, scheme);
         no_barriers(&browser, &chromium.axe, name);
