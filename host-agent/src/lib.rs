@@ -2,8 +2,9 @@
 //! metrics page with cost per token.
 //!
 //! ```text
-//! each tick:    envoy, gpu, engines, host, price ─► cost, budgets ─► Snapshot    I/O with deadlines, then pure
-//! each scrape:  Snapshot ─► render                                               pure
+//! each tick:    envoy, gpu, engines, host, price ─► cost, budgets ─► Snapshot ─► render ─► page
+//!               I/O with deadlines, then pure
+//! each scrape:  page
 //! ```
 //!
 //! [`Agent`] runs both. A source that fails is `up 0` and its numbers are absent: never stale,
@@ -20,6 +21,8 @@ pub mod engines;
 pub mod envoy;
 pub mod envoy_config;
 pub mod exposition;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 pub mod gpu;
 pub mod host;
 pub mod http;

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use hyper::body::Bytes;
+
 use crate::budget::BudgetReport;
 use crate::cost::{CostReport, PoolSpec};
 use crate::discovery::Found;
@@ -14,6 +16,7 @@ use crate::gpu::{GpuLog, GpuReading};
 use crate::host::HostStats;
 use crate::live::Live;
 use crate::price::Price;
+use crate::render;
 use crate::series::History;
 use crate::summary;
 
@@ -150,7 +153,9 @@ pub struct Latest {
 #[derive(Debug)]
 struct Shown {
     snapshot: Arc<Snapshot>,
-    /// Whether this very snapshot was scraped.
+    /// The metrics page, written with the snapshot: a scraper waits for nothing but its bytes.
+    page: Bytes,
+    /// Whether this very page was scraped.
     read: bool,
     /// Written once, when somebody first asks for it: many may look at one snapshot.
     summary: Option<Arc<str>>,
@@ -158,7 +163,8 @@ struct Shown {
 
 impl Shown {
     fn new(snapshot: Arc<Snapshot>) -> Self {
-        Self { snapshot, read: false, summary: None }
+        let page = render::page(&snapshot).into();
+        Self { snapshot, page, read: false, summary: None }
     }
 }
 
@@ -177,7 +183,8 @@ impl Latest {
         let snapshot = Arc::new(snapshot);
         self.history.lock().unwrap_or_else(PoisonError::into_inner).record(&snapshot);
         self.frames().record(&snapshot);
-        *self.shown() = Shown::new(snapshot);
+        let shown = Shown::new(snapshot);
+        *self.shown() = shown;
     }
 
     /// The snapshot, to look at.
@@ -185,11 +192,11 @@ impl Latest {
         Arc::clone(&self.shown().snapshot)
     }
 
-    /// The snapshot, for a scraper that remembers what it sees.
-    pub fn scrape(&self) -> Arc<Snapshot> {
+    /// The metrics page, for a scraper that remembers what it sees.
+    pub fn scrape(&self) -> Bytes {
         let mut shown = self.shown();
         shown.read = true;
-        Arc::clone(&shown.snapshot)
+        shown.page.clone()
     }
 
     /// The last hour as JSON.

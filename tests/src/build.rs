@@ -21,10 +21,13 @@ pub fn filter() -> &'static Path {
     })
 }
 
-/// The agent's binary, built once.
+/// The agent's binary: `GAUGEWAY_AGENT`, else built once.
 pub fn agent() -> &'static Path {
     static AGENT: OnceLock<PathBuf> = OnceLock::new();
-    AGENT.get_or_init(|| artefact(&["--package=gaugeway-agent", "--bin=gaugeway-agent"]))
+    AGENT.get_or_init(|| match std::env::var_os("GAUGEWAY_AGENT") {
+        Some(path) => workspace().join(path),
+        None => artefact(&["--package=gaugeway-agent", "--bin=gaugeway-agent"]),
+    })
 }
 
 /// The harness's binary, built once.

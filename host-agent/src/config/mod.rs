@@ -95,7 +95,7 @@ impl Config {
         })
     }
 
-    fn parse(text: &str) -> Result<Self, Refusal> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Refusal> {
         let raw =
             toml::Deserializer::parse(text).map_err(|error| Refusal::of_toml(text, &error))?;
         let raw: RawConfig = serde_path_to_error::deserialize(raw).map_err(|error| {
@@ -111,9 +111,9 @@ impl Config {
 
 /// A key and what is wrong with it.
 #[derive(Debug, PartialEq)]
-struct Refusal {
-    key: String,
-    reason: String,
+pub(crate) struct Refusal {
+    pub(crate) key: String,
+    pub(crate) reason: String,
 }
 
 impl Refusal {

@@ -78,50 +78,26 @@ impl Metadata {
         let instance_type = read("/latest/meta-data/instance-type").await?;
         let region = read("/latest/meta-data/placement/region").await?;
         let life_cycle = read("/latest/meta-data/instance-life-cycle").await?;
-        Ok(self.found(instance_type, region, life_cycle == "spot"))
+        self.found(Some(self.cloud.instance(&instance_type, &region, life_cycle == "spot")))
     }
 
     async fn gcp(&self) -> Result<Instance, MetadataError> {
         const FLAVOR: &[(&str, &str)] = &[("metadata-flavor", "Google")];
         let read = |path| self.text(&Method::GET, path, FLAVOR);
-        // projects/N/machineTypes/TYPE and projects/N/zones/REGION-ZONE
         let machine = read("/computeMetadata/v1/instance/machine-type").await?;
         let zone = read("/computeMetadata/v1/instance/zone").await?;
         let preemptible = read("/computeMetadata/v1/instance/scheduling/preemptible").await?;
-        let last = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
-        let zone = last(&zone);
-        let region = zone.rsplit_once('-').map_or(zone.as_str(), |(region, _)| region).to_owned();
-        Ok(self.found(last(&machine), region, preemptible.eq_ignore_ascii_case("true")))
+        self.found(of_gcp(&machine, &zone, &preemptible))
     }
 
     async fn azure(&self) -> Result<Instance, MetadataError> {
         const METADATA: &[(&str, &str)] = &[("metadata", "true")];
         const PATH: &str = "/metadata/instance/compute?api-version=2021-02-01";
-        #[derive(serde::Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Compute {
-            vm_size: String,
-            location: String,
-            #[serde(default)]
-            priority: String,
-        }
-        let page = self.page(&Method::GET, PATH, METADATA).await?;
-        let compute: Compute =
-            serde_json::from_slice(&page).map_err(|_| MetadataError::Garbage(self.cloud))?;
-        if !is_name(&compute.vm_size) || !is_name(&compute.location) {
-            return Err(MetadataError::Garbage(self.cloud));
-        }
-        let spot = compute.priority.eq_ignore_ascii_case("spot");
-        Ok(self.found(compute.vm_size, compute.location, spot))
+        self.found(of_azure(&self.page(&Method::GET, PATH, METADATA).await?))
     }
 
-    fn found(&self, instance_type: String, region: String, spot: bool) -> Instance {
-        Instance {
-            provider: Some(self.cloud),
-            instance_type,
-            region: Some(region),
-            market: Some(if spot { Market::Spot } else { Market::OnDemand }),
-        }
+    fn found(&self, instance: Option<Instance>) -> Result<Instance, MetadataError> {
+        instance.ok_or(MetadataError::Garbage(self.cloud))
     }
 
     /// A short answer of one line; anything else is garbage.
@@ -132,8 +108,7 @@ impl Metadata {
         headers: &[(&'static str, &str)],
     ) -> Result<String, MetadataError> {
         let page = self.page(method, path, headers).await?;
-        let text = String::from_utf8(page).ok().map(|text| text.trim().to_owned());
-        text.filter(|text| is_name(text)).ok_or(MetadataError::Garbage(self.cloud))
+        name(&page).map(str::to_owned).ok_or(MetadataError::Garbage(self.cloud))
     }
 
     async fn page(
@@ -149,6 +124,46 @@ impl Metadata {
         let answer = fetch(&self.address, Ask { method, path, host, headers }, LIMITS).await;
         answer.map_err(|source| MetadataError::Fetch { cloud: self.cloud, path, source })
     }
+}
+
+impl Provider {
+    fn instance(self, instance_type: &str, region: &str, spot: bool) -> Instance {
+        Instance {
+            provider: Some(self),
+            instance_type: instance_type.to_owned(),
+            region: Some(region.to_owned()),
+            market: Some(if spot { Market::Spot } else { Market::OnDemand }),
+        }
+    }
+}
+
+/// From `projects/N/machineTypes/TYPE`, `projects/N/zones/REGION-ZONE` and a yes or no.
+pub(crate) fn of_gcp(machine: &str, zone: &str, preemptible: &str) -> Option<Instance> {
+    let last = |path| str::rsplit(path, '/').next().filter(|last| is_name(last));
+    let (machine, zone) = (last(machine)?, last(zone)?);
+    let region = zone.rsplit_once('-').map_or(zone, |(region, _)| region);
+    let spot = preemptible.eq_ignore_ascii_case("true");
+    is_name(region).then(|| Provider::Gcp.instance(machine, region, spot))
+}
+
+pub(crate) fn of_azure(page: &[u8]) -> Option<Instance> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Compute {
+        vm_size: String,
+        location: String,
+        #[serde(default)]
+        priority: String,
+    }
+    let Compute { vm_size, location, priority } = serde_json::from_slice(page).ok()?;
+    let spot = priority.eq_ignore_ascii_case("spot");
+    (is_name(&vm_size) && is_name(&location))
+        .then(|| Provider::Azure.instance(&vm_size, &location, spot))
+}
+
+/// The short line of printable text that a page is; `None` for all else.
+pub(crate) fn name(page: &[u8]) -> Option<&str> {
+    std::str::from_utf8(page).ok().map(str::trim).filter(|text| is_name(text))
 }
 
 /// Names, paths and tokens of metadata services are short and printable.

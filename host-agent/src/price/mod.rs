@@ -10,7 +10,7 @@
 //! Without an answer there is no price and no cost figure: nothing here has a default.
 
 mod catalogue;
-mod cloud;
+pub(crate) mod cloud;
 
 use std::str::FromStr;
 use std::time::Duration;

@@ -47,5 +47,13 @@ pub fn page(snapshot: &Snapshot) -> String {
     page.write()
 }
 
+/// The gateway's families alone.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn gateway_page(stats: &crate::envoy::EnvoyStats) -> String {
+    let mut page = Page::default();
+    gateway::add(&mut page, stats);
+    page.write()
+}
+
 #[cfg(test)]
 pub(crate) mod tests;

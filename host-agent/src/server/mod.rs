@@ -1,4 +1,4 @@
-//! The pages. A request renders the last snapshot and waits for no source.
+//! The pages. A request is answered from the last snapshot and waits for no source.
 
 mod login;
 mod page;
@@ -138,8 +138,7 @@ fn router(latest: Arc<Latest>) -> Router {
 
 /// Always 200: a scrape that fails hides the sources that work.
 async fn metrics(State(latest): State<Arc<Latest>>) -> impl IntoResponse {
-    let page = render::page(&latest.scrape());
-    ([(header::CONTENT_TYPE, HeaderValue::from_static(render::CONTENT_TYPE))], page)
+    ([(header::CONTENT_TYPE, HeaderValue::from_static(render::CONTENT_TYPE))], latest.scrape())
 }
 
 async fn summary(State(latest): State<Arc<Latest>>) -> impl IntoResponse {
