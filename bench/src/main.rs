@@ -5,6 +5,7 @@
     reason = "a command-line program talks to its user"
 )]
 
+mod envoy;
 mod fuel;
 mod guest;
 mod memory;
@@ -44,6 +45,15 @@ enum Bench {
     Memory,
     /// Cost per event against length of the stream, size of the event, models and open streams.
     Scale,
+    /// CPU time per event in the real Envoy, beside other ways of looking at streams.
+    Envoy(envoy::Args),
+    /// The external processor that `envoy` starts.
+    #[command(hide = true)]
+    ExtProc {
+        /// Where it listens, on loopback.
+        #[arg(long)]
+        port: u16,
+    },
 }
 
 fn main() -> ExitCode {
@@ -53,6 +63,8 @@ fn main() -> ExitCode {
         Bench::Fuel { check: false } => fuel::run(&wasm, &results),
         Bench::Memory => memory::run(&wasm, &results),
         Bench::Scale => scale::run(&wasm, &results),
+        Bench::Envoy(args) => envoy::run(&wasm, &results, &args),
+        Bench::ExtProc { port } => envoy::serve_ext_proc(port),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

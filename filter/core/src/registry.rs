@@ -10,9 +10,9 @@ use crate::observer::{Gaps, Observer};
 use crate::record::Record;
 use crate::samples::{Sample, samples};
 use crate::stat::{self, Kind, Label, Scope, Stat};
-use crate::state::state;
+use crate::state::{progress, state};
 use crate::time::{HostTime, micros};
-use crate::tokens::count;
+use crate::tokens::{Counted, count};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
@@ -184,10 +184,25 @@ impl Registry {
         set: &mut impl FnMut(&'static str, &str),
     ) {
         let record = observer.so_far(at, ending);
+        let tokens = self.count(&record);
+        state(&record, observer.generated_events(), &tokens, observer.is_over(), set);
+    }
+
+    /// How far a stream has come since [`Self::state`] was asked.
+    pub fn progress(
+        &self,
+        observer: &Observer,
+        at: Option<HostTime>,
+        set: &mut impl FnMut(&'static str, &str),
+    ) {
+        let record = observer.so_far(at, &Ending::default());
+        progress(&record, observer.generated_events(), &self.count(&record), set);
+    }
+
+    fn count(&self, record: &Record) -> Counted {
         let name = self.model_name(record.model.as_deref());
         let rates = self.models.find(name).and_then(|model| self.rates.get(model.index()));
-        let tokens = count(&record, rates);
-        state(&record, observer.generated_events(), &tokens, observer.is_over(), set);
+        count(record, rates)
     }
 
     fn slos<'a>(&'a self, record: &'a Record) -> impl Iterator<Item = &'a Slo> {

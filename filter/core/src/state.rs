@@ -28,6 +28,29 @@ pub const STATE_KEYS: &[&str] = &[
     "gaugeway.usage_source",
 ];
 
+/// Hands on what may have changed since a running stream was last looked at. All else was known with its
+/// first generated event, or is not known before its end.
+pub(crate) fn progress(
+    record: &Record,
+    events: u64,
+    tokens: &Counted,
+    set: &mut impl FnMut(&'static str, &str),
+) {
+    if let Some(finish) = record.finish {
+        set("gaugeway.finish_reason", finish.as_str());
+    }
+    let mut number = |key, number: Option<u64>| {
+        if let Some(number) = number {
+            set(key, &number.to_string());
+        }
+    };
+    number("gaugeway.ttfo_us", record.ttfo.map(micros));
+    number("gaugeway.max_stall_us", record.max_stall.map(micros));
+    number("gaugeway.generated_events", Some(events));
+    number("gaugeway.input_tokens", tokens.input.map(|tokens| tokens.count));
+    number("gaugeway.output_tokens", tokens.output.map(|tokens| tokens.count));
+}
+
 /// Hands on every key that has a value. While a stream runs, its outcome is not known.
 pub(crate) fn state(
     record: &Record,

@@ -4,7 +4,7 @@ use crate::host::{self, EndingProperties, EnvoyStats};
 use crate::inject::Injection;
 use crate::root::Shared;
 use crate::sys::{self, Buffer, Map};
-use gaugeway_core::{End, FACT_HEADERS, HostTime, Observer, RequestHead, ResponseHead};
+use gaugeway_core::{End, FACT_HEADERS, HostTime, Observer, Registry, RequestHead, ResponseHead};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -32,6 +32,7 @@ struct Watched {
 }
 
 /// What access logs and traces can already see.
+#[derive(Clone, Copy)]
 enum Published {
     Nothing,
     Running(Option<HostTime>),
@@ -127,10 +128,7 @@ impl HttpStream {
         let Ok(mut registry) = shared.registry.try_borrow_mut() else { return };
         let Watched { observer, upstream, gap_series, .. } = &mut **watched;
         registry.gaps(&mut EnvoyStats, observer, upstream, gaps, gap_series);
-        if watched.must_publish(at) {
-            let properties = EndingProperties::read();
-            registry.state(&watched.observer, at, &properties.ending(), &mut sys::set_property);
-        }
+        watched.published = watched.publish(&registry, at);
     }
 
     pub(crate) fn finish(&mut self) {
@@ -149,21 +147,25 @@ impl HttpStream {
 }
 
 impl Watched {
-    /// Whether filter state is to be written now: at the first generated event, once a second from then
-    /// on, and when the answer is over. Envoy logs before `on_log` reaches us, so later is too late.
-    fn must_publish(&mut self, at: Option<HostTime>) -> bool {
-        let over = self.observer.is_over();
-        let begun = self.observer.generated_events() > 0;
-        let due = match self.published {
-            Published::All => false,
-            Published::Nothing => over || begun,
-            Published::Running(last) => {
-                over || at.zip(last).is_some_and(|(at, last)| at.since(last) >= REFRESH)
+    /// Writes filter state when it is time: at the first generated event, once a second from then on, and
+    /// when the answer is over. Envoy logs before `on_log` reaches us, so later is too late.
+    fn publish(&self, registry: &Registry, at: Option<HostTime>) -> Published {
+        let (was, over) = (self.published, self.observer.is_over());
+        match was {
+            Published::Nothing if !over && self.observer.generated_events() == 0 => was,
+            Published::Running(last) if !over => {
+                if !at.zip(last).is_some_and(|(at, last)| at.since(last) >= REFRESH) {
+                    return was;
+                }
+                registry.progress(&self.observer, at, &mut sys::set_property);
+                Published::Running(at)
             }
-        };
-        if due {
-            self.published = if over { Published::All } else { Published::Running(at) };
+            Published::All => was,
+            Published::Nothing | Published::Running(_) => {
+                let properties = EndingProperties::read();
+                registry.state(&self.observer, at, &properties.ending(), &mut sys::set_property);
+                if over { Published::All } else { Published::Running(at) }
+            }
         }
-        due
     }
 }
