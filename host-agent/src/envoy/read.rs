@@ -153,7 +153,7 @@ fn label<'a>(sample: &'a Sample<'_>, name: &str) -> Option<&'a str> {
 }
 
 fn is_classic(name: &str) -> bool {
-    !name.starts_with(|c: char| c.is_ascii_digit())
+    name.starts_with(|c: char| !c.is_ascii_digit())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 

@@ -198,6 +198,14 @@ other_total{} 1
     }
 
     #[test]
+    fn a_label_whose_name_cannot_be_written_again_is_left_out() {
+        let page =
+            b"gaugeway_errors_total{\"\"=\"a\",\"x y\"=\"b\",\"1\"=\"c\",class=\"timeout\"} 1";
+        let stats = EnvoyStats::read(page);
+        assert!(stats.series.contains_key(&series(Stat::Errors, &[("class", "timeout")])));
+    }
+
+    #[test]
     fn a_histogram_may_be_interrupted() {
         let page = b"gaugeway_ttft_us_bucket{model=\"a\",le=\"1\"} 1\n\
             gaugeway_ttft_us_bucket{model=\"b\",le=\"1\"} 2\n\
