@@ -5,10 +5,12 @@
     reason = "a command-line program talks to its user"
 )]
 
+mod agent;
 mod envoy;
 mod fuel;
 mod guest;
 mod memory;
+mod process;
 mod results;
 mod scale;
 mod streams;
@@ -47,6 +49,8 @@ enum Bench {
     Scale,
     /// CPU time per event in the real Envoy, beside other ways of looking at streams.
     Envoy(envoy::Args),
+    /// The agent against pages of 100 to 50,000 series.
+    Agent(agent::Args),
     /// The external processor that `envoy` starts.
     #[command(hide = true)]
     ExtProc {
@@ -64,6 +68,7 @@ fn main() -> ExitCode {
         Bench::Memory => memory::run(&wasm, &results),
         Bench::Scale => scale::run(&wasm, &results),
         Bench::Envoy(args) => envoy::run(&wasm, &results, &args),
+        Bench::Agent(args) => agent::run(&results, &args),
         Bench::ExtProc { port } => envoy::serve_ext_proc(port),
     };
     match done {

@@ -78,3 +78,15 @@ fn today() -> String {
     };
     format!("{year:04}-{month:02}-{day:02}")
 }
+
+/// The value below which that share of sorted values lies.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "an index into a list"
+)]
+pub(crate) fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let last = sorted.len().saturating_sub(1);
+    sorted.get((last as f64 * share).round() as usize).copied().unwrap_or(f64::NAN)
+}

@@ -16,6 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("gaugeway-harness", &[]),
     ("gaugeway-sim", &[]),
     ("xtask", &[]),
+    ("gaugeway-bench", &["gaugeway-agent", "gaugeway-core", "gaugeway-harness"]),
     // The filter is a test's subject as bytes only.
     ("gaugeway-tests", &["gaugeway-agent", "gaugeway-core", "gaugeway-harness", "gaugeway-sim"]),
 ];

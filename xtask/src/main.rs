@@ -5,6 +5,7 @@
     reason = "a command-line program talks to its user"
 )]
 
+mod bench;
 mod ci;
 mod demo;
 mod doctor;
@@ -43,6 +44,10 @@ enum Task {
     ///
     /// What a run finds is kept in target/fuzz-corpus/, and an input that fails in fuzz/artifacts/.
     Fuzz(fuzz::Args),
+    /// Measures what the filter and the agent cost, and writes it to bench/results/.
+    ///
+    /// README's table of performance is made from these files; bench/README.md says how each is measured.
+    Bench(bench::Args),
     /// All checks of a commit: format, lints, tests, documentation.
     Ci,
 }
@@ -55,6 +60,7 @@ fn main() -> ExitCode {
         Task::Wasm => wasm::run(&workspace),
         Task::Doctor => doctor::run(&workspace),
         Task::Fuzz(args) => fuzz::run(&workspace, &args),
+        Task::Bench(args) => bench::run(&workspace, &args),
         Task::Ci => ci::run(&workspace),
     });
     match done {

@@ -1,6 +1,7 @@
 //! The traffic: paced streams, one event per read, and short unary answers.
 
-use super::process::{Process, free_port, wait};
+use crate::process::{Process, free_port, wait};
+use crate::results::quantile;
 use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -178,16 +179,4 @@ impl Load {
         ensure!(failed == 0, "{failed} of {} requests failed", observations.len());
         Ok((observations, serde_json::from_slice(&fs::read(summary)?)?))
     }
-}
-
-/// The value below which that share of sorted values lies.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    clippy::cast_sign_loss,
-    reason = "an index into a list"
-)]
-pub(crate) fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let last = sorted.len().saturating_sub(1);
-    sorted.get((last as f64 * share).round() as usize).copied().unwrap_or(f64::NAN)
 }

@@ -5,16 +5,15 @@ mod config;
 mod ext_proc;
 mod guests;
 mod load;
-mod process;
 mod table;
 
 pub(crate) use ext_proc::serve as serve_ext_proc;
 
+use crate::process::{Envoy, Process};
 use crate::results;
 use anyhow::{Context as _, Result};
 use config::Variant;
 use load::Load;
-use process::{Envoy, Process};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,9 @@
 //! The result as a table: medians, and what each way adds to no filter in the same round.
 
 use super::config::Variant;
-use super::load::{Load, quantile};
+use super::load::Load;
 use super::{Sample, Samples};
+use crate::results::quantile;
 use std::collections::BTreeMap;
 
 /// Prints Markdown.

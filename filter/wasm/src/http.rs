@@ -154,7 +154,7 @@ impl Watched {
         match was {
             Published::Nothing if !over && self.observer.generated_events() == 0 => was,
             Published::Running(last) if !over => {
-                if !at.zip(last).is_some_and(|(at, last)| at.since(last) >= REFRESH) {
+                if at.zip(last).is_none_or(|(at, last)| at.since(last) < REFRESH) {
                     return was;
                 }
                 registry.progress(&self.observer, at, &mut sys::set_property);
