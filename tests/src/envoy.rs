@@ -47,6 +47,11 @@ impl Config {
             )
     }
 
+    /// A bootstrap of the test's own, as JSON. One worker.
+    pub fn of(bootstrap: &Value) -> Self {
+        Self { yaml: bootstrap.to_string(), workers: 1 }
+    }
+
     /// Uses this filter configuration, a JSON text without single quotes.
     pub fn filter(self, json: &str) -> Self {
         self.replace("value: '{}'", &format!("value: '{json}'"))
@@ -81,9 +86,9 @@ impl Envoy {
         let admin_address = dir.join("envoy-admin");
         let file = dir.join("envoy.yaml");
         let workers = config.workers.to_string();
-        let config =
-            config.replace("path: /dev/stdout", &format!("path: {}", access_log.display()));
-        fs::write(&file, config.yaml).expect("the scratch folder can be written");
+        let log_path = format!("path: {}", access_log.display());
+        fs::write(&file, config.yaml.replace("path: /dev/stdout", &log_path))
+            .expect("the scratch folder can be written");
 
         let mut command = Command::new(binary);
         command

@@ -97,6 +97,15 @@ pub fn manifests() -> Option<Manifests> {
     }
 }
 
+/// A Python with `oteltap`, a receiver of OTLP, or `None` after printing why the test is skipped.
+pub fn otlp() -> Option<PathBuf> {
+    let python = root().join("oteltap/bin/python");
+    match python.exists() {
+        true => Some(python),
+        false => skip("no OTLP receiver: run `cargo xtask test`, which installs oteltap"),
+    }
+}
+
 fn root() -> PathBuf {
     env::var_os("GAUGEWAY_REAL").map_or_else(|| workspace().join("target/real"), PathBuf::from)
 }

@@ -5,6 +5,7 @@ use gaugeway_core::stat::{Label, Stat};
 use gaugeway_sim::load::{self, LoadConfig, Until};
 use gaugeway_sim::{ModelProfile, Server, ServerConfig};
 use gaugeway_tests::envoy::{Config, Envoy};
+use gaugeway_tests::istio::{self, annotation};
 use gaugeway_tests::manifests::yaml;
 use gaugeway_tests::{http, real, scratch, wait_for, workspace};
 use serde_json::Value;
@@ -94,7 +95,8 @@ fn the_real_envoy_labels_and_buckets_by_istio_s_annotations() {
     let server = Server::start(ServerConfig::default()).unwrap();
     let example = fs::read_to_string(workspace().join("envoy/envoy.yaml")).unwrap();
     let ours = between(&example, "# >>> fragments/stats.yaml\n", "# <<< fragments/stats.yaml");
-    let config = Config::example(server.addr()).replace(ours, &istio_stats_config());
+    let istio = format!("stats_config: {}\n", istio::stats_config());
+    let config = Config::example(server.addr()).replace(ours, &istio);
     let envoy = Envoy::start(&binary, &dir, config).unwrap();
 
     let models = ModelProfile::catalogue().into_iter().map(|model| model.name).collect();
@@ -146,31 +148,6 @@ fn the_checker_refuses_an_unknown_field() {
     fs::write(&bad, good.replace("failStrategy", "failStrategi")).unwrap();
     let refused = tools.check(&[bad.display().to_string()]).unwrap_err();
     assert!(refused.contains("'failStrategi' was unexpected"), "{refused}");
-}
-
-/// The `stats_config` that Istio's bootstrap template makes of `annotations.yaml`.
-fn istio_stats_config() -> String {
-    let tags = annotation("sidecar.istio.io/extraStatTags");
-    let tags: String = tags
-        .split(',')
-        .map(|tag| format!("  - {{tag_name: {tag}, regex: '({tag}=\\.=(.*?);\\.;)'}}\n"))
-        .collect();
-    let buckets: Value =
-        serde_json::from_str(&annotation("sidecar.istio.io/statsHistogramBuckets")).unwrap();
-    let buckets: String = buckets
-        .as_object()
-        .unwrap()
-        .iter()
-        .map(|(prefix, bounds)| format!("  - {{match: {{prefix: {prefix}}}, buckets: {bounds}}}\n"))
-        .collect();
-    format!(
-        "stats_config:\n  use_all_default_tags: false\n  stats_tags:\n{tags}  histogram_bucket_settings:\n{buckets}"
-    )
-}
-
-fn annotation(name: &str) -> String {
-    let patch = yaml("envoy/istio/annotations.yaml");
-    patch["spec"]["template"]["metadata"]["annotations"][name].as_str().unwrap().to_owned()
 }
 
 fn settings_are_taken(settings: &Value) {
