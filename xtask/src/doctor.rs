@@ -1,6 +1,6 @@
 //! What is present, what is missing, and how to get it.
 
-use crate::real::{alertmanager, apt, chromium, envoy, llm, manifests, prometheus, python};
+use crate::real::{alertmanager, apt, chromium, envoy, llm, manifests, otlp, prometheus, python};
 use crate::shell;
 use crate::workspace::Workspace;
 use anyhow::{Result, bail};
@@ -42,6 +42,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         Row { name: "Chromium", purpose: "tests of the live page", state: chromium()? },
         Row { name: "llama.cpp", purpose: "tests with a real LLM", state: llm(workspace) },
         Row { name: "Helm", purpose: "tests of the manifests", state: helm(workspace) },
+        Row { name: "oteltap", purpose: "tests of spans and logs", state: otlp(workspace) },
         Row { name: "wasm-opt", purpose: "`cargo xtask wasm --opt`", state: wasm_opt() },
         Row { name: "nvidia-smi", purpose: "the agent's GPU numbers", state: nvidia_driver() },
     ];
@@ -150,6 +151,13 @@ fn llm(workspace: &Workspace) -> State {
 fn helm(workspace: &Workspace) -> State {
     match manifests::find(workspace) {
         Some(dir) => State::Present(None, dir.join("helm")),
+        None => State::Absent("`cargo xtask test` installs it into target/real".to_owned()),
+    }
+}
+
+fn otlp(workspace: &Workspace) -> State {
+    match otlp::find(workspace) {
+        Some(path) => State::Present(None, path),
         None => State::Absent("`cargo xtask test` installs it into target/real".to_owned()),
     }
 }

@@ -1,6 +1,6 @@
 //! All tests, against the real components.
 
-use crate::real::{alertmanager, chromium, envoy, llm, manifests, prometheus};
+use crate::real::{alertmanager, chromium, envoy, llm, manifests, otlp, prometheus};
 use crate::shell::{self, step};
 use crate::workspace::Workspace;
 use crate::{bench, demo, wasm};
@@ -16,6 +16,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     llm::ensure(workspace)
         .context("`cargo test --workspace` runs without it and skips what needs it")?;
     manifests::ensure(workspace)?;
+    otlp::ensure(workspace)?;
     wasm::ensure_optimiser();
     wasm::build(workspace)?;
 

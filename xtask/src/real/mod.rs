@@ -9,5 +9,6 @@ pub(crate) mod chromium;
 pub(crate) mod envoy;
 pub(crate) mod llm;
 pub(crate) mod manifests;
+pub(crate) mod otlp;
 pub(crate) mod prometheus;
 pub(crate) mod python;
