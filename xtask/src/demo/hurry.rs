@@ -28,16 +28,21 @@ fn hurry_line(line: &str) -> Result<String, String> {
     for part in parts {
         hurried.push('[');
         match part.split_once(']') {
-            Some((range, rest)) if range.starts_with(|first: char| first.is_ascii_digit()) => {
+            Some((range, rest)) if is_time(range) => {
                 hurried.push_str(&sixtieth(range)?);
                 hurried.push(']');
                 hurried.push_str(rest);
             }
-            // A list in YAML.
+            // A list in YAML, or a class of characters.
             _ => hurried.push_str(part),
         }
     }
     Ok(hurried)
+}
+
+fn is_time(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_digit())
+        && text.chars().all(|c| c.is_ascii_alphanumeric())
 }
 
 /// `5m` as `5s`; the error is the time that cannot be shortened.
