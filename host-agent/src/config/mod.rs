@@ -101,7 +101,8 @@ impl Config {
         let raw: RawConfig = serde_path_to_error::deserialize(raw).map_err(|error| {
             let key = error.path().to_string();
             match key.as_str() {
-                "." => Refusal::of_toml(text, error.inner()),
+                // The file as a whole, or a key that has no name.
+                "." | "" => Refusal::of_toml(text, error.inner()),
                 _ => Refusal::new(key, error.inner().message()),
             }
         })?;

@@ -54,6 +54,7 @@ fn bad_files_are_refused_with_key_and_reason() {
     let before = |rest: &str| format!("{rest}\n{ENVOY}");
     refused("", "line 1", "missing field `envoy`");
     refused("listen = \n", "line 1", "");
+    refused("['']", "line 1", "unknown field");
     refused(&before("lisen = \"127.0.0.1:1\""), "lisen", "unknown field `lisen`");
     refused(&before("listen = \"localhost\""), "listen", "");
     refused(&before("tick = \"5\""), "tick", "no duration");
