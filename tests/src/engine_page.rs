@@ -27,6 +27,11 @@ fn page(seconds: u64) -> String {
         ("kv_cache_usage_perc", "0.99".to_owned()),
         ("prompt_tokens_total", "1000".to_owned()),
         ("generation_tokens_total", "1000".to_owned()),
+        ("num_preemptions_total", seconds.to_string()),
+        ("prefix_cache_queries_total", (seconds * 100).to_string()),
+        ("prefix_cache_hits_total", (seconds * 40).to_string()),
+        ("inter_token_latency_seconds_sum", seconds.to_string()),
+        ("inter_token_latency_seconds_count", (seconds * 50).to_string()),
         ("time_to_first_token_seconds_sum", (seconds * 5).to_string()),
         ("time_to_first_token_seconds_count", seconds.to_string()),
     ];

@@ -8,6 +8,7 @@ pub mod agent;
 pub mod alertmanager;
 pub mod browser;
 pub mod build;
+pub mod dashboards;
 pub mod digest;
 pub mod dynamic;
 pub mod engine_page;

@@ -66,11 +66,20 @@ impl Prometheus {
         targets: &[Target<'_>],
         Alerting { rules, alertmanager }: Alerting<'_>,
     ) -> Self {
-        let sections = format!(
-            "rule_files: ['{}/*.yml']\nalerting: {{alertmanagers: [{{static_configs: [{{targets: ['{alertmanager}']}}]}}]}}\n",
-            rules.display()
+        let alerting = format!(
+            "alerting: {{alertmanagers: [{{static_configs: [{{targets: ['{alertmanager}']}}]}}]}}\n"
         );
-        Self::start_with(binary, dir, targets, &sections)
+        Self::start_with(binary, dir, targets, &(rule_files(rules) + &alerting))
+    }
+
+    /// The same, with alerts of which nobody is told.
+    pub fn start_recording(
+        binary: &Path,
+        dir: &Path,
+        targets: &[Target<'_>],
+        rules: &Path,
+    ) -> Self {
+        Self::start_with(binary, dir, targets, &rule_files(rules))
     }
 
     fn start_with(binary: &Path, dir: &Path, targets: &[Target<'_>], sections: &str) -> Self {
@@ -139,6 +148,10 @@ impl Prometheus {
             samples => Err(format!("{samples:?}")),
         })
     }
+}
+
+fn rule_files(rules: &Path) -> String {
+    format!("rule_files: ['{}/*.yml']\n", rules.display())
 }
 
 fn percent_encode(text: &str) -> String {

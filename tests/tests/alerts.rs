@@ -35,36 +35,6 @@ const NOT_ON_THE_PAGE: &[(&str, &str)] = &[
     ("gaugeway_cost_unattributed_dollars_total", "when tokens stay away for a quarter of an hour"),
 ];
 
-/// What no rule reads, by the beginning of the name, besides `_info`, which has labels only. Dashboards read some of it.
-const NOT_IN_RULES: &[(&str, &str)] = &[
-    ("gaugeway_host_", "node_exporter's rules watch machines better"),
-    ("gaugeway_mig_", "as the GPU that they are parts of"),
-    ("gaugeway_gpu_", "to look at when an alert has fired"),
-    ("gaugeway_nvml_", "gaugeway_source_up says the same of nvml; the rest tells why"),
-    ("gaugeway_engine_", "to look at when an alert has fired"),
-    ("gaugeway_source_", "tells why a source is down"),
-    ("gaugeway_scrape_parse_errors_total", "tells why a source is down"),
-    ("gaugeway_pool_", "for people who check the cost model"),
-    ("gaugeway_cost_billed_seconds_total", "for people who check the cost model"),
-    ("gaugeway_cost_token_weight", "for people who check the cost model"),
-    ("gaugeway_cost_dollars_per_million_tokens", "for reading; rules go by counters"),
-    ("gaugeway_cost_cache_savings_dollars_total", "no part of the bill"),
-    ("gaugeway_cost_unpriced_tokens_total", "shows in the cost per token of the other models"),
-    ("gaugeway_cost_pending_dollars", "becomes one of the other parts"),
-    ("gaugeway_energy_", "joules per token are recorded, the rest is for dashboards"),
-    ("gaugeway_active_streams", "gaugeway_envoy_requests_active is exact where this drifts"),
-    ("gaugeway_finishes_total", "for dashboards"),
-    ("gaugeway_ttfb_seconds", "for dashboards"),
-    ("gaugeway_ttfo_seconds", "for dashboards"),
-    ("gaugeway_inter_chunk_seconds", "for dashboards"),
-    ("gaugeway_max_stall_seconds", "for dashboards"),
-    ("gaugeway_request_input_tokens", "for dashboards"),
-    ("gaugeway_request_output_tokens", "for dashboards"),
-    ("gaugeway_audio_", "subsets, for dashboards"),
-    ("gen_ai_client_inference_usage_cache_", "subsets, for dashboards"),
-    ("gen_ai_client_inference_usage_reasoning_", "subsets, for dashboards"),
-];
-
 /// Every answer is late, four of the simulator's five models have a label, requests name no tenant.
 const FILTER: &str = r#"{"max_models": 4, "slos": [{"models": "*", "ttft_ms": 20}], "tenant": {"header": "x-team"}}"#;
 
@@ -168,7 +138,7 @@ fn every_alert_arrives_and_every_rule_has_data() {
     }
 
     every_rule_has_data(&prometheus);
-    every_metric_is_known_and_used(&agent.page());
+    every_metric_is_on_the_page(&agent.page());
 }
 
 /// Thresholds as a user would change them: those that would take minutes or months to pass.
@@ -280,7 +250,7 @@ fn every_rule_has_data(prometheus: &Prometheus) {
     }
 }
 
-fn every_metric_is_known_and_used(page: &Page) {
+fn every_metric_is_on_the_page(page: &Page) {
     let on_page: BTreeSet<&str> = page
         .samples
         .iter()
@@ -295,15 +265,6 @@ fn every_metric_is_known_and_used(page: &Page) {
             "{name} is read by rules and not on the agent's page"
         );
     }
-    let families: BTreeSet<&str> = read.iter().map(|name| family(name)).collect();
-    let orphans: BTreeSet<&str> = page
-        .samples
-        .iter()
-        .map(|sample| family(&sample.name))
-        .filter(|name| !families.contains(name) && !name.ends_with("_info"))
-        .filter(|name| !is_listed(name, NOT_IN_RULES))
-        .collect();
-    assert!(orphans.is_empty(), "on the agent's page and read by nothing: {orphans:?}");
 }
 
 fn is_listed(name: &str, list: &[(&str, &str)]) -> bool {
