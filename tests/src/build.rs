@@ -42,6 +42,12 @@ pub fn sim() -> &'static Path {
     SIM.get_or_init(|| artefact(&["--package=gaugeway-sim", "--bin=gaugeway-sim"]))
 }
 
+/// The binary of `cargo xtask`, built once.
+pub fn xtask() -> &'static Path {
+    static XTASK: OnceLock<PathBuf> = OnceLock::new();
+    XTASK.get_or_init(|| artefact(&["--package=xtask", "--bin=xtask"]))
+}
+
 /// The fake `libnvidia-ml.so`, built once.
 pub fn fake_nvml() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();

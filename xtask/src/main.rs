@@ -10,6 +10,7 @@ mod ci;
 mod demo;
 mod doctor;
 mod fuzz;
+mod package;
 mod real;
 mod shell;
 mod test;
@@ -38,6 +39,12 @@ enum Task {
     Test,
     /// Builds the filter as target/gaugeway.wasm.
     Wasm,
+    /// Writes everything that a release consists of to dist/.
+    ///
+    /// The filter as gaugeway.wasm with its digest, and as images for Istio and Envoy Gateway in an OCI image layout, as
+    /// a folder and as its tar; the agent's binary with a Dockerfile; the Helm chart's archive; for filter and agent what
+    /// they are made of, in CycloneDX; and SHA256SUMS. Dates are those of the commit, or of SOURCE_DATE_EPOCH.
+    Package(package::Args),
     /// Says what is present, what is missing and how to get it. Fails when something essential is missing.
     Doctor,
     /// Runs the fuzz targets of the filter's core for a short while; needs cargo-fuzz.
@@ -58,6 +65,7 @@ fn main() -> ExitCode {
         Task::Demo(args) => demo::run(&workspace, &args),
         Task::Test => test::run(&workspace),
         Task::Wasm => wasm::run(&workspace),
+        Task::Package(args) => package::run(&workspace, &args),
         Task::Doctor => doctor::run(&workspace),
         Task::Fuzz(args) => fuzz::run(&workspace, &args),
         Task::Bench(args) => bench::run(&workspace, &args),

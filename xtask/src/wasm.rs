@@ -6,9 +6,13 @@ use crate::real::apt;
 use crate::shell::{self, step};
 use crate::workspace::Workspace;
 use anyhow::{Context as _, Result, bail};
+use std::env;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// What the filter is built for.
+pub(crate) const TARGET: &str = "wasm32-wasip1";
 
 /// The filter without content codings must stay smaller than this; every Envoy worker compiles it. The
 /// codings are other people's algorithms: `br` alone brings a dictionary of 120 KiB.
@@ -45,21 +49,40 @@ fn build_into(workspace: &Workspace, module: &Path, options: &[&str]) -> Result<
         "build",
         "--package=gaugeway-filter",
         "--profile=wasm",
-        "--target=wasm32-wasip1",
+        "--target",
+        TARGET,
     ]);
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", remapped_paths(workspace));
     shell::run(cargo.args(options))?;
-    let built = workspace.target().join("wasm32-wasip1/wasm/gaugeway_filter.wasm");
+    let built = workspace.target().join(TARGET).join("wasm/gaugeway_filter.wasm");
+    // Finished beside its place: an Envoy that starts meanwhile sees the old module or the new one.
+    let partial = module.with_extension("partial");
     if shell::on_path("wasm-opt").is_some() {
-        shell::run(Command::new("wasm-opt").args(WASM_OPT).arg(&built).arg("-o").arg(module))?;
+        shell::run(Command::new("wasm-opt").args(WASM_OPT).arg(&built).arg("-o").arg(&partial))?;
     } else {
         eprintln!(
             "wasm-opt is not on the PATH (Debian's package binaryen): the filter is a tenth larger"
         );
-        fs::copy(&built, module).with_context(|| format!("cannot copy {}", built.display()))?;
+        fs::copy(&built, &partial).with_context(|| format!("cannot copy {}", built.display()))?;
     }
-    let named = fs::read(module).with_context(|| format!("cannot read {}", module.display()))?;
-    fs::write(module, names::readable(&named)?)
+    let named = fs::read(&partial).with_context(|| format!("cannot read {}", partial.display()))?;
+    fs::write(&partial, names::readable(&named)?)
+        .and_then(|()| fs::rename(&partial, module))
         .with_context(|| format!("cannot write {}", module.display()))
+}
+
+/// Flags for rustc by which what is built is the same wherever sources lie: paths begin at the checkout, and at the
+/// folder of the packages that cargo has fetched.
+pub(crate) fn remapped_paths(workspace: &Workspace) -> String {
+    let cargo = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let cargo = cargo.or_else(|| Some(env::home_dir()?.join(".cargo"))).unwrap_or_default();
+    // One folder for each index, named after it.
+    let fetched = fs::read_dir(cargo.join("registry/src")).into_iter().flatten().flatten();
+    let mut paths: Vec<(PathBuf, &str)> = fetched.map(|entry| (entry.path(), "crates")).collect();
+    paths.push((workspace.root().to_owned(), "gaugeway"));
+    let flag =
+        |(path, name): (PathBuf, &str)| format!("--remap-path-prefix={}={name}", path.display());
+    paths.into_iter().map(flag).collect::<Vec<_>>().join("\u{1f}")
 }
 
 /// Installs wasm-opt where that is possible. The filter works without it, and is larger.

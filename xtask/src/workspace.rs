@@ -19,6 +19,11 @@ impl Workspace {
         Ok(Self { root: root.to_owned() })
     }
 
+    /// A checkout, or a copy of one, in this folder.
+    pub(crate) fn at(root: PathBuf) -> Self {
+        Self { root }
+    }
+
     /// Its root folder.
     pub(crate) fn root(&self) -> &Path {
         &self.root
