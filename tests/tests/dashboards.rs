@@ -137,7 +137,11 @@ fn variables_that_are_used_are_there_and_the_other_way_round() {
         let mut used = BTreeSet::from(["datasource".to_owned()]);
         walk(&dashboard, &mut |object| {
             let expression = object.get("expr").and_then(Value::as_str).unwrap_or_default();
-            let names = expression.split('$').skip(1).filter(|rest| !rest.starts_with("__"));
+            // Not Grafana's own, `$__range`, and not a group of a regular expression, `$1`.
+            let names = expression
+                .split('$')
+                .skip(1)
+                .filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()));
             let end =
                 |rest: &str| rest.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(rest.len());
             used.extend(names.map(|rest| rest[..end(rest)].to_owned()));
