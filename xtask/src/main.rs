@@ -10,6 +10,7 @@ mod ci;
 mod demo;
 mod doctor;
 mod fuzz;
+mod matrix;
 mod package;
 mod real;
 mod shell;
@@ -37,6 +38,10 @@ enum Task {
     ///
     /// The first run downloads Envoy and a small LLM into target/real/; later runs work offline.
     Test,
+    /// Proves the filter on every version of Envoy that it is made for, from 1.36 to 1.40.
+    ///
+    /// Each is installed into target/real/ once. `cargo xtask test` does the same for the oldest of them.
+    Matrix(matrix::Args),
     /// Builds the filter as target/gaugeway.wasm.
     Wasm,
     /// Writes everything that a release consists of to dist/.
@@ -64,6 +69,7 @@ fn main() -> ExitCode {
     let done = Workspace::find().and_then(|workspace| match task {
         Task::Demo(args) => demo::run(&workspace, &args),
         Task::Test => test::run(&workspace),
+        Task::Matrix(args) => matrix::run(&workspace, &args),
         Task::Wasm => wasm::run(&workspace),
         Task::Package(args) => package::run(&workspace, &args),
         Task::Doctor => doctor::run(&workspace),

@@ -3,7 +3,7 @@
 use crate::real::{alertmanager, chromium, envoy, llm, manifests, otlp, prometheus};
 use crate::shell::{self, step};
 use crate::workspace::Workspace;
-use crate::{bench, demo, wasm};
+use crate::{bench, demo, matrix, wasm};
 use anyhow::{Context as _, Result};
 
 /// Installs what the tests need, builds what they start, and runs all of them.
@@ -38,6 +38,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         // A test whose component is missing fails instead of being skipped: all are there now.
         .env("GAUGEWAY_REQUIRE_REAL", "1");
     shell::run(&mut cargo)?;
+    matrix::prove(workspace, envoy::OLDEST)?;
 
     bench::check_fuel(workspace)?;
 

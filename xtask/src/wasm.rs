@@ -52,7 +52,7 @@ fn build_into(workspace: &Workspace, module: &Path, options: &[&str]) -> Result<
         "--target",
         TARGET,
     ]);
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", remapped_paths(workspace));
+    with_flags(&mut cargo, TARGET, &remapped_paths(workspace))?;
     shell::run(cargo.args(options))?;
     let built = workspace.target().join(TARGET).join("wasm/gaugeway_filter.wasm");
     // Finished beside its place: an Envoy that starts meanwhile sees the old module or the new one.
@@ -73,7 +73,7 @@ fn build_into(workspace: &Workspace, module: &Path, options: &[&str]) -> Result<
 
 /// Flags for rustc by which what is built is the same wherever sources lie: paths begin at the checkout, and at the
 /// folder of the packages that cargo has fetched.
-pub(crate) fn remapped_paths(workspace: &Workspace) -> String {
+pub(crate) fn remapped_paths(workspace: &Workspace) -> Vec<String> {
     let cargo = env::var_os("CARGO_HOME").map(PathBuf::from);
     let cargo = cargo.or_else(|| Some(env::home_dir()?.join(".cargo"))).unwrap_or_default();
     // One folder for each index, named after it.
@@ -82,7 +82,17 @@ pub(crate) fn remapped_paths(workspace: &Workspace) -> String {
     paths.push((workspace.root().to_owned(), "gaugeway"));
     let flag =
         |(path, name): (PathBuf, &str)| format!("--remap-path-prefix={}={name}", path.display());
-    paths.into_iter().map(flag).collect::<Vec<_>>().join("\u{1f}")
+    paths.into_iter().map(flag).collect()
+}
+
+/// Has cargo give rustc these flags for `target`, besides those of `.cargo/config.toml`. A user's `RUSTFLAGS` would take
+/// the place of both.
+pub(crate) fn with_flags(cargo: &mut Command, target: &str, flags: &[String]) -> Result<()> {
+    // A list of texts is written in JSON as in TOML.
+    let flags = serde_json::to_string(flags)?;
+    cargo.arg("--config").arg(format!("target.{target}.rustflags={flags}"));
+    cargo.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    Ok(())
 }
 
 /// Installs wasm-opt where that is possible. The filter works without it, and is larger.

@@ -22,8 +22,9 @@ pub(super) fn package(workspace: &Workspace, release: &Release, dist: &Dist) -> 
     let mut cargo =
         workspace.cargo(["build", "--release", "--package=gaugeway-agent", "--target", &target]);
     // Names of functions stay, for backtraces; their lines would be ten times the program.
-    let flags = format!("{}\u{1f}-Cstrip=debuginfo", wasm::remapped_paths(workspace));
-    shell::run(cargo.env("CARGO_ENCODED_RUSTFLAGS", flags))?;
+    let flags = [wasm::remapped_paths(workspace), vec!["-Cstrip=debuginfo".to_owned()]].concat();
+    wasm::with_flags(&mut cargo, &target, &flags)?;
+    shell::run(&mut cargo)?;
 
     let built = workspace.target().join(&target).join("release/gaugeway-agent");
     let program = fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;

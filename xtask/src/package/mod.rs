@@ -28,9 +28,9 @@ pub(crate) struct Args {
     /// Where to; made where it is missing.
     #[arg(long, value_name = "DIR", default_value = "dist")]
     out: PathBuf,
-    /// Only the filter, not the agent and its chart.
+    /// Leaves out the agent's program, which takes minutes to build.
     #[arg(long)]
-    filter_only: bool,
+    no_agent: bool,
     /// Builds the filter a second time, from a copy of the sources in another folder, and fails when module or image
     /// differ.
     #[arg(long)]
@@ -45,14 +45,12 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     if args.check {
         twice::check(workspace, &release, &dist)?;
     }
-    if !args.filter_only {
+    if !args.no_agent {
         agent::package(workspace, &release, &dist)?;
-        step("Packing the chart");
-        dist.write(
-            &format!("gaugeway-agent-{}.tgz", release.version),
-            &chart::pack(workspace, &release)?,
-        )?;
     }
+    step("Packing the chart");
+    let chart = chart::pack(workspace, &release)?;
+    dist.write(&format!("gaugeway-agent-{}.tgz", release.version), &chart)?;
     dist.sum()
 }
 

@@ -1,7 +1,7 @@
-//! The filter as it is packaged: what proxies pull from a registry is the module, byte for byte.
+//! What is released: proxies pull the module from a registry, byte for byte, and everything says what it is.
 
 use gaugeway_tests::digest::sha256;
-use gaugeway_tests::{build, puller, registry, scratch, workspace};
+use gaugeway_tests::{build, puller, real, registry, scratch, workspace};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,9 +15,9 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Packaged once.
 static DIST: LazyLock<PathBuf> = LazyLock::new(|| {
-    let dist = scratch::dir("oci_dist");
+    let dist = scratch::dir("package_dist");
     let mut package = Command::new(build::xtask());
-    package.args(["package", "--filter-only", "--out"]).arg(&dist);
+    package.args(["package", "--no-agent", "--out"]).arg(&dist);
     package
         .env("CARGO_MANIFEST_DIR", workspace().join("xtask"))
         .env("SOURCE_DATE_EPOCH", "1000000000");
@@ -90,12 +90,29 @@ fn digests_are_written_down() {
         names.push(name.to_owned());
     }
     let files = [
+        format!("gaugeway-agent-{VERSION}.tgz"),
         format!("gaugeway-filter-{VERSION}.cdx.json"),
         format!("gaugeway-filter-{VERSION}.oci.tar"),
         "gaugeway.wasm".to_owned(),
         "gaugeway.wasm.sha256".to_owned(),
     ];
     assert_eq!(names, files);
+}
+
+/// What Helm makes of the archive is what it makes of the folder.
+#[test]
+fn the_chart_s_archive_is_the_chart() {
+    let Some(tools) = real::manifests() else { return };
+    let archive = DIST.join(format!("gaugeway-agent-{VERSION}.tgz")).display().to_string();
+    let lint = tools.helm(&["lint", "--strict", &archive]);
+    assert!(lint.status.success(), "{}", String::from_utf8_lossy(&lint.stdout));
+    let render = |chart: &str| {
+        let set = "--set=prometheusRule.enabled=true,dashboards.enabled=true";
+        let output = tools.helm(&["template", "gaugeway-agent", chart, set]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    assert!(render(&archive) == render("deploy/helm/gaugeway-agent"));
 }
 
 /// Panics and traps are told by the names of functions and by places in the sources, and not by where these lay.
