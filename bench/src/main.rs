@@ -6,6 +6,7 @@
 )]
 
 mod agent;
+mod core;
 mod envoy;
 mod fuel;
 mod guest;
@@ -49,6 +50,12 @@ enum Bench {
     Scale,
     /// CPU time per event in the real Envoy, beside other ways of looking at streams.
     Envoy(envoy::Args),
+    /// Collects what `cargo bench --bench core` measured.
+    Core {
+        /// criterion's folder.
+        #[arg(long, value_name = "DIR", default_value = "target/criterion")]
+        criterion: PathBuf,
+    },
     /// The agent against pages of 100 to 50,000 series.
     Agent(agent::Args),
     /// The external processor that `envoy` starts.
@@ -68,6 +75,7 @@ fn main() -> ExitCode {
         Bench::Memory => memory::run(&wasm, &results),
         Bench::Scale => scale::run(&wasm, &results),
         Bench::Envoy(args) => envoy::run(&wasm, &results, &args),
+        Bench::Core { criterion } => core::run(&criterion, &results),
         Bench::Agent(args) => agent::run(&results, &args),
         Bench::ExtProc { port } => envoy::serve_ext_proc(port),
     };

@@ -69,6 +69,7 @@ pub fn replay(exchange: &Exchange) -> Seen {
     }
     now += STEP;
     chunk(&mut observer, now, b"", End::Last);
+    registry.flush(&mut stats);
     if counted {
         registry.active(&mut stats, UPSTREAM, -1);
     }

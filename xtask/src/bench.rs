@@ -68,7 +68,11 @@ pub(crate) fn check_fuel(workspace: &Workspace) -> Result<()> {
 
 fn measure(workspace: &Workspace, bench: Bench, options: &[String]) -> Result<()> {
     let mut cargo = match bench {
-        Bench::Core => workspace.cargo(["bench", "--package=gaugeway-bench", "--bench=core", "--"]),
+        Bench::Core => {
+            let bench = ["bench", "--package=gaugeway-bench", "--bench=core", "--"];
+            shell::run(workspace.cargo(bench).args(options))?;
+            workspace.cargo(["run", "--quiet", "--package=gaugeway-bench", "--"])
+        }
         // Fuel and memory are the same in any profile, and this one is built already.
         Bench::Fuel | Bench::Memory | Bench::Scale => {
             workspace.cargo(["run", "--quiet", "--package=gaugeway-bench", "--"])
@@ -79,11 +83,9 @@ fn measure(workspace: &Workspace, bench: Bench, options: &[String]) -> Result<()
             workspace.cargo(["run", "--quiet", "--release", "--package=gaugeway-bench", "--"])
         }
     };
-    if bench != Bench::Core {
-        cargo.arg("--wasm").arg(workspace.wasm());
-        cargo.arg("--results").arg(workspace.root().join("bench/results"));
-        cargo.arg(bench.name());
-    }
+    cargo.arg("--wasm").arg(workspace.wasm());
+    cargo.arg("--results").arg(workspace.root().join("bench/results"));
+    cargo.arg(bench.name());
     let release = workspace.target().join("release");
     match bench {
         Bench::Envoy => {
@@ -93,7 +95,11 @@ fn measure(workspace: &Workspace, bench: Bench, options: &[String]) -> Result<()
         Bench::Agent => {
             cargo.arg("--agent").arg(release.join("gaugeway-agent"));
         }
-        Bench::Fuel | Bench::Memory | Bench::Scale | Bench::Core => {}
+        Bench::Core => {
+            cargo.arg("--criterion").arg(workspace.target().join("criterion"));
+            return shell::run(&mut cargo);
+        }
+        Bench::Fuel | Bench::Memory | Bench::Scale => {}
     }
     shell::run(cargo.args(options))
 }

@@ -68,9 +68,12 @@ fn find_specials(bytes: &[u8; 16]) -> u16 {
 
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 fn find_specials(bytes: &[u8; 16]) -> u16 {
-    let is_special = |byte: &u8| matches!(byte, ..b' ' | b'"' | b'\\');
-    let bits = bytes.iter().rev();
-    bits.fold(0, |bits, byte| bits << 1 | u16::from(is_special(byte)))
+    let is_special = |byte: u8| (byte < b' ') | (byte == b'"') | (byte == b'\\');
+    // Mostly there is none, and that the compiler can see at a glance: this loop has no other result.
+    if !bytes.iter().fold(false, |any, byte| any | is_special(*byte)) {
+        return 0;
+    }
+    bytes.iter().rev().fold(0, |bits, byte| bits << 1 | u16::from(is_special(*byte)))
 }
 
 #[cfg(test)]

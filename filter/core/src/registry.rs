@@ -29,6 +29,10 @@ pub trait Stats {
 /// Upstream clusters that get a label of their own.
 const MAX_UPSTREAMS: u16 = 256;
 
+/// As many gaps are recorded at once. One call after each event would find the host's code and data cold
+/// each time, and cost a multiple.
+const GAP_BATCH: usize = 32;
+
 /// Labels, series and rates of one VM.
 #[derive(Debug)]
 pub struct Registry {
@@ -40,6 +44,8 @@ pub struct Registry {
     rates: Vec<Rates>,
     /// Host ids.
     series: BTreeMap<Key, u32>,
+    /// Gaps that wait to be recorded, with their series.
+    gaps: Vec<(u32, u64)>,
 }
 
 /// A series: a stat with its label values.
@@ -88,7 +94,15 @@ impl Registry {
             config.tenant.as_ref().map_or((&[][..], 0), |tenant| (&tenant.allow, tenant.max));
         let tenants = LabelTable::new(allow.iter().map(String::as_str), max);
         let upstreams = LabelTable::new([], MAX_UPSTREAMS);
-        Self { config, models, tenants, upstreams, rates: Vec::new(), series: BTreeMap::new() }
+        Self {
+            config,
+            models,
+            tenants,
+            upstreams,
+            rates: Vec::new(),
+            series: BTreeMap::new(),
+            gaps: Vec::new(),
+        }
     }
 
     /// The configuration.
@@ -136,8 +150,19 @@ impl Registry {
         }
         if let Some(id) = *series {
             for gap in gaps.iter() {
-                stats.record(id, micros(gap));
+                self.gaps.push((id, micros(gap)));
+                if self.gaps.len() == GAP_BATCH {
+                    self.flush(stats);
+                }
             }
+        }
+    }
+
+    /// Records the gaps that wait. To be called when a stream ends, so that none waits for longer than the
+    /// stream it belongs to.
+    pub fn flush(&mut self, stats: &mut impl Stats) {
+        for (id, gap) in self.gaps.drain(..) {
+            stats.record(id, gap);
         }
     }
 

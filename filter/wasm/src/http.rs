@@ -134,6 +134,7 @@ impl HttpStream {
     pub(crate) fn finish(&mut self) {
         let (Some(shared), Some(watched)) = (&self.shared, self.watched.take()) else { return };
         let Ok(mut registry) = shared.registry.try_borrow_mut() else { return };
+        registry.flush(&mut EnvoyStats);
         if watched.counted {
             registry.active(&mut EnvoyStats, &watched.upstream, -1);
         }
