@@ -43,7 +43,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         Row { name: "llama.cpp", purpose: "tests with a real LLM", state: llm(workspace) },
         Row { name: "Helm", purpose: "tests of the manifests", state: helm(workspace) },
         Row { name: "oteltap", purpose: "tests of spans and logs", state: otlp(workspace) },
-        Row { name: "wasm-opt", purpose: "`cargo xtask wasm --opt`", state: wasm_opt() },
+        Row { name: "wasm-opt", purpose: "a filter that is a tenth smaller", state: wasm_opt() },
         Row { name: "nvidia-smi", purpose: "the agent's GPU numbers", state: nvidia_driver() },
     ];
     rows.iter().for_each(print);
