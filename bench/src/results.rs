@@ -40,7 +40,7 @@ pub(crate) fn write<T: Serialize>(dir: &Path, name: &str, result: T) -> Result<(
     Ok(())
 }
 
-/// Reads what [`write`] has written.
+/// Reads what [`write()`] has written.
 pub(crate) fn read<T: DeserializeOwned>(dir: &Path, name: &str) -> Result<Measured<T>> {
     let file = dir.join(format!("{name}.json"));
     let json = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
