@@ -67,3 +67,23 @@ fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
     values.sort_by(f64::total_cmp);
     values
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results;
+    use std::path::Path;
+
+    #[test]
+    fn readme_shows_the_committed_results() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let committed =
+            results::read::<BTreeMap<Load, Samples>>(&root.join("results"), "envoy").unwrap();
+        let readme = std::fs::read_to_string(root.join("../README.md")).unwrap();
+        assert!(readme.contains(&committed.date) && readme.contains("AMD EPYC, 2 cores"));
+        for (load, samples) in &committed.result {
+            let table = markdown(*load, samples);
+            assert!(readme.contains(&table), "README.md lacks:\n{table}");
+        }
+    }
+}
