@@ -90,6 +90,28 @@ fn a_terminal_event_of_ten_megabytes() {
     assert_eq!(counter(&vm, success), 5);
 }
 
+/// Events that are never quite like the ones before, which the filter must not study for long: each holds
+/// the worker's thread.
+#[test]
+fn long_events_that_differ_in_ever_other_places() {
+    let vm = warm(&module());
+    let text = "x".repeat(1 << 20);
+    let mut stream = Exchange::CHAT.open(&vm).unwrap();
+    for number in 0..40 {
+        let others: String = (0..8)
+            .map(|place| {
+                format!(",\"other{place}\":{}", if place == number % 8 { number } else { 0 })
+            })
+            .collect();
+        let event =
+            format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]{others}}}\n\n");
+        let before = vm.fuel();
+        stream.response_body(event.as_bytes(), End::More).unwrap();
+        let per_byte = (vm.fuel() - before) / event.len() as u64;
+        assert!(per_byte <= 6, "event {number}: {per_byte} fuel per byte");
+    }
+}
+
 /// Decoded, it would be 1 GiB.
 #[test]
 fn an_archive_that_explodes() {

@@ -27,8 +27,27 @@ fn equal(a: &[u8; 16], b: &[u8; 16]) -> bool {
 /// The text of a JSON string that goes on until its closing quote, and what follows that quote. `None`
 /// where there is none, or where a control character, which must not stand in a string, comes first.
 pub(crate) fn text_and_rest(piece: &[u8]) -> Option<(&[u8], &[u8])> {
-    let mut escaped = None;
-    let mut from = 0_usize;
+    match find_quote(piece, false) {
+        Quote::At { at, controls: false } => {
+            Some((piece.get(..at)?, piece.get(at.saturating_add(1)..)?))
+        }
+        Quote::At { .. } | Quote::Beyond { .. } => None,
+    }
+}
+
+/// Where a JSON string ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Quote {
+    /// At its closing quote; whether there were control characters before.
+    At { at: usize, controls: bool },
+    /// Not in this piece; whether the byte that comes next is escaped.
+    Beyond { escaped: bool },
+}
+
+/// Finds the quote that closes a string. `escaped` is whether the first byte of the piece is.
+pub(crate) fn find_quote(piece: &[u8], escaped: bool) -> Quote {
+    let mut escaped = escaped.then_some(0);
+    let (mut from, mut controls) = (0_usize, false);
     let (chunks, tail) = piece.as_chunks::<16>();
     let mut last = [b'x'; 16];
     for (slot, byte) in last.iter_mut().zip(tail) {
@@ -41,16 +60,16 @@ pub(crate) fn text_and_rest(piece: &[u8]) -> Option<(&[u8], &[u8])> {
         {
             specials &= specials.saturating_sub(1);
             let at = from.saturating_add(bit);
-            match piece.get(at)? {
-                b'"' | b'\\' if escaped == Some(at) => {}
-                b'"' => return Some((piece.get(..at)?, piece.get(at.saturating_add(1)..)?)),
-                b'\\' => escaped = at.checked_add(1),
-                _ => return None,
+            match chunk.get(bit) {
+                Some(b'"' | b'\\') if escaped == Some(at) => {}
+                Some(b'"') => return Quote::At { at, controls },
+                Some(b'\\') => escaped = at.checked_add(1),
+                _ => controls = true,
             }
         }
         from = from.saturating_add(16);
     }
-    None
+    Quote::Beyond { escaped: escaped == Some(piece.len()) }
 }
 
 /// A bit for each quote, backslash and control character, the lowest for the first byte.

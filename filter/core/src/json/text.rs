@@ -1,6 +1,6 @@
 //! The inside of a JSON string or number.
 
-use memchr::memchr2;
+use crate::bytes::{Quote, find_quote};
 
 /// Undoes JSON escapes in place. An escape that was cut off at the end is dropped; a surrogate, alone
 /// or in a pair, becomes `?`: captured texts are identifiers and messages, kept for labels and classes.
@@ -81,22 +81,13 @@ pub(super) enum StringEnd<'p> {
 
 /// Splits a piece that starts inside a string into what belongs to the string and how it ends.
 pub(super) fn string_part(piece: &[u8], escaped: bool) -> (&[u8], StringEnd<'_>) {
-    let mut from = usize::from(escaped);
-    loop {
-        let Some(at) = piece.get(from..).and_then(|rest| memchr2(b'"', b'\\', rest)) else {
-            return (piece, StringEnd::Open);
-        };
-        let at = from.saturating_add(at);
-        let Some((inside, [byte, tail @ ..])) = piece.split_at_checked(at) else {
-            return (piece, StringEnd::Open);
-        };
-        if *byte == b'"' {
-            return (inside, StringEnd::Closed(tail));
-        }
-        if tail.is_empty() {
-            return (piece, StringEnd::Escaped);
-        }
-        from = at.saturating_add(2);
+    match find_quote(piece, escaped) {
+        Quote::At { at, .. } => match piece.split_at_checked(at) {
+            Some((inside, [_, tail @ ..])) => (inside, StringEnd::Closed(tail)),
+            _ => (piece, StringEnd::Open),
+        },
+        Quote::Beyond { escaped: true } => (piece, StringEnd::Escaped),
+        Quote::Beyond { escaped: false } => (piece, StringEnd::Open),
     }
 }
 

@@ -13,8 +13,14 @@ pub(crate) enum Event {
     Malformed,
 }
 
-/// Documents of one stream from which a template is made, before it is given up.
+/// Documents of one stream from which a template is made or made wider.
 const LESSONS: u8 = 16;
+
+/// A template that fits none of so many documents is given up.
+const MAX_MISSES: u8 = 16;
+
+/// Only this much is compared or learnt from, so that nobody holds the host up with long documents to study.
+const MAX_ALIKE: usize = 16 << 10;
 
 /// Reads one document after another.
 #[derive(Debug)]
@@ -26,6 +32,8 @@ pub(crate) struct Document {
     len: usize,
     template: Option<Box<Template>>,
     lessons: u8,
+    /// Documents in a row that were not like the template.
+    misses: u8,
     /// The template is of the event that is being read, and knows nothing of the lines around it.
     bare: bool,
 }
@@ -38,7 +46,16 @@ impl Document {
 
     pub(super) fn new(shape: &'static Node) -> Self {
         let scanner = Scanner::new(shape);
-        Self { shape, scanner, head: [0; 6], len: 0, template: None, lessons: 0, bare: false }
+        Self {
+            shape,
+            scanner,
+            head: [0; 6],
+            len: 0,
+            template: None,
+            lessons: 0,
+            misses: 0,
+            bare: false,
+        }
     }
 
     /// Reads a piece and returns what is left of it beyond the document.
@@ -51,19 +68,39 @@ impl Document {
         if !begins {
             return self.scanner.push(piece, answer);
         }
-        if let Some(template) = &self.template
-            && let Some(rest) = template.skip_document(piece, answer)
-        {
-            self.bare = template.is_bare();
+        if let Some(rest) = self.take_over(piece, answer, Template::skip_document) {
+            self.bare = self.template.as_ref().is_some_and(|template| template.is_bare());
             self.scanner.skip_to_end();
             return rest;
         }
+        self.miss();
         let rest = self.scanner.push(piece, answer);
         if self.lessons > 0 && self.scanner.is_done() {
             self.lessons = self.lessons.saturating_sub(1);
-            self.learn(piece);
+            self.learn(piece.get(..MAX_ALIKE).unwrap_or(piece));
         }
         rest
+    }
+
+    /// Compares the start of a piece with the template, and returns what follows when it is like it.
+    fn take_over<'p>(
+        &mut self,
+        piece: &'p [u8],
+        answer: &mut Answer,
+        skip: for<'w> fn(&Template, &'w [u8], &mut Answer) -> Option<&'w [u8]>,
+    ) -> Option<&'p [u8]> {
+        let window = piece.get(..MAX_ALIKE).unwrap_or(piece);
+        let rest = skip(self.template.as_ref()?, window, answer)?;
+        self.misses = 0;
+        piece.get(window.len().saturating_sub(rest.len())..)
+    }
+
+    fn miss(&mut self) {
+        self.misses = self.misses.saturating_add(1);
+        if self.misses >= MAX_MISSES {
+            self.template = None;
+            self.lessons = 0;
+        }
     }
 
     /// Learns from a document that is not like those before.
@@ -85,7 +122,7 @@ impl Document {
         answer: &mut Answer,
     ) -> Option<(Event, &'p [u8])> {
         self.bare = false;
-        let rest = self.template.as_ref()?.skip_event(piece, answer)?;
+        let rest = self.take_over(piece, answer, Template::skip_event)?;
         let (generated, last) = answer.end_event();
         Some((Event::Read { generated, last }, rest))
     }
