@@ -151,6 +151,18 @@ impl Envoy {
         self.process.signal(name);
     }
 
+    /// Sends a request that the filter cannot read.
+    pub fn send_unreadable(&self) {
+        let sent = ureq::post(format!("http://{}/v1/chat/completions", self.listener))
+            .config()
+            .http_status_as_error(false)
+            .build()
+            .header("content-encoding", "snappy")
+            .header("content-type", "application/json")
+            .send("not to be read");
+        assert!(sent.is_ok(), "{sent:?}");
+    }
+
     /// Envoy's own log.
     pub fn log(&self) -> String {
         self.process.log()

@@ -7,6 +7,7 @@ use gaugeway_sim::{ModelProfile, Server, ServerConfig};
 use gaugeway_tests::agent::Agent;
 use gaugeway_tests::envoy::{Config, Envoy};
 use gaugeway_tests::fake_nvml::FakeNvml;
+use gaugeway_tests::json::walk;
 use gaugeway_tests::page::Sample;
 use gaugeway_tests::prometheus::{Prometheus, Target};
 use gaugeway_tests::queries::{family, metrics};
@@ -218,7 +219,8 @@ fn every_query_has_data() {
     thread::scope(|scope| {
         let users = scope.spawn(|| ask(&envoy));
         while !users.is_finished() {
-            unreadable(&envoy);
+            envoy.send_unreadable();
+            thread::sleep(Duration::from_millis(500));
         }
     });
 
@@ -255,52 +257,14 @@ fn ask_prometheus(prometheus: &Prometheus, expression: &str) -> Vec<Sample> {
 
 /// A GPU of which everything is known, which this process, the simulator, holds; and one in two halves.
 fn gpus() -> String {
-    let simulator = std::process::id();
+    let simulator = format!("pid = {}", std::process::id());
+    // An error, and counters that move, where the other tests need none.
+    let gpu = nvml::full(0)
+        .replace("pid = 4242", &simulator)
+        .replace("[gpus.fields]", "xids = [[15, 31]]\n[gpus.fields]")
+        .replace("270 = 0", "270 = { line = [[0, 0], [100, 50000000000]] }");
     format!(
-        r#"
-[[gpus]]
-uuid = "GPU-0"
-name = "NVIDIA H100 80GB HBM3"
-pci_bus_id = "00000000:1B:00.0"
-architecture = 9
-utilization = 50
-memory_utilization = 25
-encoder_utilization = 1
-decoder_utilization = 2
-memory = {{ total = 85899345920, used = 42949672960, reserved = 536870912 }}
-power_milliwatts = 350000
-power_limit_milliwatts = 700000
-energy_millijoules = {{ line = [[0, 5000000], [1000, 355000000]] }}
-temperature = 60
-sm_clock = 1980
-memory_clock = 2619
-graphics_clock = 1980
-clock_event_reasons = 4
-pcie_replays = {{ line = [[0, 100], [100, 200]] }}
-ecc = {{ corrected = [3, 30], uncorrected = [1, 10] }}
-processes = [{{ pid = {simulator}, memory = 1073741824 }}]
-xids = [[15, 31]]
-[gpus.fields]
-74 = {{ line = [[0, 0], [100, 50000000000]] }}
-82 = 70
-138 = {{ line = [[0, 1000], [100, 2000]] }}
-139 = {{ line = [[0, 1000], [100, 2000]] }}
-142 = 1
-143 = 2
-144 = 1
-145 = 0
-197 = {{ line = [[0, 0], [100, 1000]] }}
-198 = {{ line = [[0, 0], [100, 2000]] }}
-230 = 2
-269 = 0
-270 = {{ line = [[0, 0], [100, 50000000000]] }}
-271 = 0
-[gpus.gpm]
-1 = 91
-2 = 80
-3 = 40
-5 = 30
-10 = 20
+        r#"{gpu}
 [[gpus]]
 uuid = "GPU-1"
 memory = {{ total = 85899345920, used = 1 }}
@@ -342,19 +306,6 @@ fn ask(envoy: &Envoy) {
     load::run(&config, |_| ()).unwrap();
 }
 
-/// A request that the filter cannot read.
-fn unreadable(envoy: &Envoy) {
-    let sent = ureq::post(format!("http://{}/v1/chat/completions", envoy.listener()))
-        .config()
-        .http_status_as_error(false)
-        .build()
-        .header("content-encoding", "snappy")
-        .header("content-type", "application/json")
-        .send("not to be read");
-    assert!(sent.is_ok(), "{sent:?}");
-    thread::sleep(Duration::from_millis(500));
-}
-
 /// The JSON files by name, as Grafana gets them.
 fn committed() -> Vec<(String, Value)> {
     let entries = fs::read_dir(workspace().join("monitoring/grafana")).unwrap();
@@ -365,17 +316,6 @@ fn committed() -> Vec<(String, Value)> {
         (name, serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap())
     })
     .collect()
-}
-
-fn walk(value: &Value, visit: &mut impl FnMut(&serde_json::Map<String, Value>)) {
-    match value {
-        Value::Object(object) => {
-            visit(object);
-            object.values().for_each(|value| walk(value, visit));
-        }
-        Value::Array(array) => array.iter().for_each(|value| walk(value, visit)),
-        _ => {}
-    }
 }
 
 fn text(value: &Value) -> &str {

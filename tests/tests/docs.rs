@@ -2,7 +2,8 @@
 //! tests with `GAUGEWAY_BLESS=1` after a change.
 
 use gaugeway_core::Config as FilterConfig;
-use gaugeway_core::stat::{Kind, Label, Stat};
+use gaugeway_core::stat::{Kind, Stat};
+use gaugeway_tests::catalogue::kind_and_labels;
 use gaugeway_tests::{build, golden, renderer, rules, scratch, workspace};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -81,22 +82,10 @@ fn the_tables_of_metrics_are_made_from_the_code() {
     );
     for stat in Stat::ALL {
         let spec = stat.spec();
-        let kind = match spec.kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
-        };
-        let tenant = spec.tenant.then_some(Label::Tenant);
-        let labels =
-            spec.scope.labels().iter().copied().chain(tenant).chain(spec.extra.iter().copied());
-        let labels: Vec<&str> = labels.map(Label::name).collect();
+        let (kind, labels) = kind_and_labels(*stat);
         let merged = renderer::merged_name(*stat, &code);
-        rows += &format!(
-            "| `{}` | {kind} | {} | `{merged}` | {} |\n",
-            spec.name,
-            labels.join(", "),
-            spec.help
-        );
+        rows +=
+            &format!("| `{}` | {kind} | {} | `{merged}` | {} |\n", spec.name, labels, spec.help);
     }
     golden::check_part("docs/metrics.md", "filter", &rows);
 

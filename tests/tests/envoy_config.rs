@@ -1,6 +1,7 @@
 //! The configuration in `envoy/` says what the catalogue says, and the real Envoy takes it.
 
 use gaugeway_core::stat::{Kind, Label, Stat};
+use gaugeway_tests::json::walk;
 use gaugeway_tests::{envoy, real, scratch, workspace};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -146,17 +147,6 @@ fn without_head(fragment: &str) -> &str {
 fn unindented(text: &str) -> Vec<&str> {
     let indent = text.len() - text.trim_start_matches(' ').len();
     text.trim_end().lines().map(|line| line.get(indent..).unwrap_or_default()).collect()
-}
-
-fn walk(value: &Value, visit: &mut impl FnMut(&serde_json::Map<String, Value>)) {
-    match value {
-        Value::Object(object) => {
-            visit(object);
-            object.values().for_each(|value| walk(value, visit));
-        }
-        Value::Array(array) => array.iter().for_each(|value| walk(value, visit)),
-        _ => {}
-    }
 }
 
 fn yaml_files(folder: &Path) -> Vec<(PathBuf, Value)> {

@@ -1,6 +1,7 @@
 //! README's table of stats is the catalogue.
 
-use gaugeway_core::stat::{Kind, Label, Stat};
+use gaugeway_core::stat::Stat;
+use gaugeway_tests::catalogue::kind_and_labels;
 
 #[test]
 fn the_table_of_stats_is_the_catalogue() {
@@ -13,14 +14,6 @@ fn the_table_of_stats_is_the_catalogue() {
 
 fn row(stat: Stat) -> String {
     let spec = stat.spec();
-    let kind = match spec.kind {
-        Kind::Counter => "counter",
-        Kind::Gauge => "gauge",
-        Kind::Histogram => "histogram",
-    };
-    let tenant = spec.tenant.then_some(Label::Tenant);
-    let labels =
-        spec.scope.labels().iter().copied().chain(tenant).chain(spec.extra.iter().copied());
-    let labels: Vec<&str> = labels.map(Label::name).collect();
-    format!("| `{}` | {kind} | {} | {} |", spec.name, labels.join(", "), spec.help)
+    let (kind, labels) = kind_and_labels(stat);
+    format!("| `{}` | {kind} | {} | {} |", spec.name, labels, spec.help)
 }

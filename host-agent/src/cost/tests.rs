@@ -1,4 +1,6 @@
 mod long_run;
+mod pools;
+mod random;
 
 use gaugeway_core::stat::Stat;
 use proptest::prelude::*;
@@ -168,75 +170,6 @@ fn without_the_gateway_nobody_is_charged() {
 }
 
 #[test]
-fn pools_share_by_gpus_and_spare_gpus_are_idle() {
-    let pools = vec![pool("a", "a", Some(2)), pool("b", "b", Some(1))];
-    let mut engine = CostEngine::new(config(pools));
-    let gateway = Gateway::new();
-    engine.tick(&Tick {
-        elapsed: TICK,
-        rates: rates(),
-        gateway: Some(&gateway.0),
-        gpus: Some(&gpus(5)),
-        page_read: true,
-    });
-    // NVML goes away; the host still has five GPUs.
-    let report = gateway.tick(&mut engine);
-    let idle: Vec<_> = report
-        .idle
-        .iter()
-        .map(|(pool, reason, sum)| (pool.as_str(), reason.as_str(), sum.0))
-        .collect();
-    assert_eq!(
-        idle,
-        [
-            ("a", "no_traffic", 8_000_000),
-            ("b", "no_traffic", 4_000_000),
-            ("none", "no_model", 8_000_000),
-        ]
-    );
-}
-
-#[test]
-fn pools_on_mig_instances_share_their_gpu_by_memory() {
-    let on = |name: &str, uuids: &[&str]| PoolSpec {
-        gpus: Some(uuids.iter().map(|uuid| GpuName::of_uuid((*uuid).to_owned())).collect()),
-        ..pool(name, name, None)
-    };
-    let instance = |uuid: &str, gibibytes: u64| MigInstance {
-        uuid: uuid.to_owned(),
-        size_bytes: Some(gibibytes << 30),
-        ..MigInstance::default()
-    };
-    let split = GpuSample {
-        identity: GpuIdentity { uuid: "GPU-0".to_owned(), ..GpuIdentity::default() },
-        memory: Some(Memory { total: 80 << 30, used: 0, free: 80 << 30, reserved: None }),
-        mig: Some(vec![instance("MIG-large", 40), instance("MIG-small", 10)]),
-        ..GpuSample::default()
-    };
-    let whole = GpuSample {
-        identity: GpuIdentity { index: 1, uuid: "GPU-1".to_owned(), ..GpuIdentity::default() },
-        ..GpuSample::default()
-    };
-    let reading = GpuReading { gpus: vec![split, whole], ..GpuReading::default() };
-    let pools = vec![on("large", &["MIG-large", "GPU-1"]), on("small", &["MIG-small"])];
-    let mut engine = CostEngine::new(config(pools));
-    let gateway = Gateway::new();
-    let seen = Tick {
-        elapsed: TICK,
-        rates: rates(),
-        gateway: Some(&gateway.0),
-        gpus: Some(&reading),
-        page_read: true,
-    };
-    engine.tick(&seen);
-    // The driver goes away; the instances are what they were.
-    let report = gateway.tick(&mut engine);
-    let idle: Vec<_> = report.idle.iter().map(|(pool, _, sum)| (pool.as_str(), sum.0)).collect();
-    assert_eq!(idle, [("large", 15_000_000), ("small", 1_250_000), ("none", 3_750_000)]);
-    assert_eq!(report.gpus, [("large".to_owned(), 1.5), ("small".to_owned(), 0.125)]);
-}
-
-#[test]
 fn the_agents_absence_is_billed_once_it_can_be_seen() {
     let mut engine = CostEngine::new(config(vec![PoolSpec::whole_host()]));
     engine.charge_absence(Duration::from_secs(1_000));
@@ -310,57 +243,6 @@ fn aborted_work_alone_keeps_its_cost() {
 }
 
 #[test]
-fn models_on_one_gpu_share_by_weight_and_relative_cost() {
-    let weights = Weights::default().scaled(3.0).unwrap();
-    let mut engine = CostEngine::new(CostConfig {
-        weights: WeightTable {
-            models: [("large".to_owned(), weights)].into(),
-            ..WeightTable::default()
-        },
-        ..config(vec![PoolSpec::whole_host()])
-    });
-    let mut gateway = Gateway::new();
-    gateway.in_flight("small", 1.0).tick(&mut engine);
-    gateway.output("small", "success", 10.0).output("large", "success", 10.0).tick(&mut engine);
-    let sums: Vec<_> = attributed(&gateway.tick(&mut engine)).iter().map(|line| line.3).collect();
-    assert_eq!(sums, [15_000_000, 5_000_000]);
-}
-
-#[test]
-fn pools_that_are_found_take_over_and_those_that_go_keep_their_counters() {
-    let mut engine = CostEngine::new(config(vec![PoolSpec::whole_host()]));
-    let gateway = Gateway::new();
-    gateway.tick(&mut engine);
-    engine.set_pools(vec![pool("a", "a", Some(1))]);
-    gateway.tick(&mut engine);
-    engine.set_pools(Vec::new());
-    let report = gateway.tick(&mut engine);
-    let idle: Vec<_> = report
-        .idle
-        .iter()
-        .map(|(pool, reason, sum)| (pool.as_str(), reason.as_str(), sum.0))
-        .collect();
-    assert_eq!(
-        idle,
-        [
-            ("default", "no_traffic", 10_000_000),
-            ("a", "no_traffic", 10_000_000),
-            ("none", "no_model", 10_000_000),
-        ]
-    );
-}
-
-#[test]
-fn tokens_that_no_pool_serves_are_told() {
-    let mut engine = CostEngine::new(config(vec![pool("a", "a", None)]));
-    let mut gateway = Gateway::new();
-    gateway.tick(&mut engine);
-    let report = gateway.output("b", "success", 7.0).tick(&mut engine);
-    assert_eq!(report.unpriced_tokens, [("b".to_owned(), 7)].into());
-    assert!(report.attributed.is_empty());
-}
-
-#[test]
 fn lines_are_capped() {
     let mut engine = CostEngine::new(config(vec![PoolSpec::whole_host()]));
     let mut gateway = Gateway::new();
@@ -376,93 +258,4 @@ fn lines_are_capped() {
     let report = gateway.tick(&mut engine);
     assert_eq!(report.attributed.len(), MAX_LINES + 1);
     assert!(report.attributed.iter().any(|(key, _)| key.model == OTHER));
-}
-
-#[derive(Clone, Debug)]
-enum Event {
-    Tokens { stat: usize, model: u8, tenant: u8, outcome: usize, tokens: u32 },
-    RequestTime { model: u8, micros: u32 },
-    InFlight { model: u8, requests: u8 },
-    Restart,
-}
-
-fn event() -> impl Strategy<Value = Event> {
-    prop_oneof![
-        8 => (0..3_usize, 0..4_u8, 0..3_u8, 0..4_usize, any::<u32>())
-            .prop_map(|(stat, model, tenant, outcome, tokens)| Event::Tokens { stat, model, tenant, outcome, tokens }),
-        4 => (0..4_u8, any::<u32>()).prop_map(|(model, micros)| Event::RequestTime { model, micros }),
-        4 => (0..4_u8, 0..3_u8).prop_map(|(model, requests)| Event::InFlight { model, requests }),
-        1 => Just(Event::Restart),
-    ]
-}
-
-fn apply(gateway: &mut Gateway, event: &Event) {
-    match event {
-        Event::Tokens { stat, model, tenant, outcome, tokens } => {
-            let stat = [Stat::InputTokens, Stat::CacheReadInputTokens, Stat::OutputTokens][*stat];
-            let (model, tenant) = (format!("m{model}"), format!("t{tenant}"));
-            let outcome = gaugeway_core::Outcome::ALL[*outcome].as_str();
-            let labels = [
-                ("model", model.as_str()),
-                ("upstream", &model),
-                ("tenant", &tenant),
-                ("outcome", outcome),
-            ];
-            gateway.count(stat, &labels, f64::from(*tokens));
-        }
-        Event::RequestTime { model, micros } => {
-            let model = format!("m{model}");
-            let labels = [("model", model.as_str()), ("upstream", &model)];
-            gateway.count(Stat::DurationSum, &labels, f64::from(*micros));
-        }
-        Event::InFlight { model, requests } => {
-            gateway.in_flight(&format!("m{model}"), f64::from(*requests));
-        }
-        Event::Restart => gateway.restart(),
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
-
-    /// Whatever happens, the parts sum to the bill and the bill to price times time.
-    #[test]
-    fn the_bill_is_conserved(
-        // In millionths of a dollar.
-        price in 1..200_000_000_u32,
-        overhead in prop::option::of(0.01..5.0_f64),
-        named in prop::option::of(1..9_u32),
-        ticks in prop::collection::vec(
-            (0..20_000_000_u64, prop::collection::vec(event(), 0..6), any::<bool>(), 0..10_u8),
-            1..200,
-        ),
-    ) {
-        let pools = vec![pool("a", "m0", named), pool("b", "m1", named), pool("c", "m2", named)];
-        let mut engine = CostEngine::new(CostConfig {
-            max_request_duration: Duration::from_mins(1),
-            ..config(pools)
-        });
-        let rates = Rates {
-            instance: HourlyPrice::from_dollars(f64::from(price) / 1e6).unwrap(),
-            overhead: overhead.and_then(HourlyPrice::from_dollars),
-            electricity: None,
-        };
-        let mut gateway = Gateway::new();
-        let host = gpus(10);
-        let mut elapsed_micros = 0_u128;
-        for (micros, events, page_read, down) in ticks {
-            events.iter().for_each(|event| apply(&mut gateway, event));
-            elapsed_micros += u128::from(micros);
-            engine.tick(&Tick {
-                elapsed: Duration::from_micros(micros),
-                rates,
-                gateway: (down > 0).then_some(&gateway.0),
-                gpus: Some(&host),
-                page_read,
-            });
-            let report = engine.report();
-            prop_assert_eq!(report.conservation_error(), 0);
-            prop_assert_eq!(u128::from(report.bill[0].1.0), u128::from(price) * 1000 * elapsed_micros / 3_600_000_000);
-        }
-    }
 }

@@ -4,6 +4,7 @@
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
+use super::random::{Event, apply, event};
 use super::*;
 use crate::gpu::{Energy, EnergySource, GpuIdentity, GpuSample};
 
