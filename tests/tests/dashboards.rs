@@ -11,7 +11,9 @@ use gaugeway_tests::json::walk;
 use gaugeway_tests::page::Sample;
 use gaugeway_tests::prometheus::{Prometheus, Target};
 use gaugeway_tests::queries::{family, metrics};
-use gaugeway_tests::{dashboards, engine_page, golden, real, renderer, rules, scratch, workspace};
+use gaugeway_tests::{
+    dashboards, engine_page, golden, nvml, real, renderer, rules, scratch, workspace,
+};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
