@@ -29,7 +29,7 @@ enum Bench {
     Core,
     /// The agent against pages of 100 to 50,000 series.
     Agent,
-    /// CPU time per event in the real Envoy, beside seven other configurations; a quarter of an hour.
+    /// CPU time per event in the real Envoy, beside eight other configurations; a quarter of an hour.
     Envoy,
 }
 
@@ -89,8 +89,12 @@ fn measure(workspace: &Workspace, bench: Bench, options: &[String]) -> Result<()
     let release = workspace.target().join("release");
     match bench {
         Bench::Envoy => {
+            let module = ["--package=gaugeway-bench-read-only", "--target", wasm::TARGET];
+            shell::run(workspace.cargo(["build", "--release"]).args(module))?;
             cargo.arg("--envoy").arg(envoy::ensure(workspace)?);
             cargo.arg("--sim").arg(release.join("gaugeway-sim"));
+            let module = format!("{}/release/gaugeway_bench_read_only.wasm", wasm::TARGET);
+            cargo.arg("--read-only-sdk").arg(workspace.target().join(module));
         }
         Bench::Agent => {
             cargo.arg("--agent").arg(release.join("gaugeway-agent"));

@@ -1,5 +1,6 @@
 //! Envoy with one way of looking at streams, or none.
 
+use super::guests::Modules;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -15,6 +16,8 @@ pub(crate) enum Variant {
     NoopWasm,
     /// A wasm module that reads each piece of the body and the clock, and makes nothing of them.
     ReadOnlyWasm,
+    /// The same, written with the Rust SDK as most filters are.
+    ReadOnlySdk,
     /// The filter, as shipped.
     Gaugeway,
     /// Envoy's own filter for token usage.
@@ -28,10 +31,11 @@ pub(crate) enum Variant {
 }
 
 impl Variant {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::None,
         Self::NoopWasm,
         Self::ReadOnlyWasm,
+        Self::ReadOnlySdk,
         Self::Gaugeway,
         Self::AiProtocolManager,
         Self::SseToMetadata,
@@ -45,6 +49,7 @@ impl Variant {
             Self::None => "no filter",
             Self::NoopWasm => "wasm that does nothing",
             Self::ReadOnlyWasm => "wasm that reads body and clock",
+            Self::ReadOnlySdk => "the same with the Rust SDK",
             Self::Gaugeway => "Gaugeway",
             Self::AiProtocolManager => "ai_protocol_manager",
             Self::SseToMetadata => "sse_to_metadata",
@@ -55,22 +60,17 @@ impl Variant {
 }
 
 /// The whole bootstrap.
-pub(crate) fn yaml(
-    variant: Variant,
-    upstream: u16,
-    processor: u16,
-    wasm: &Path,
-    scratch: &Path,
-) -> String {
+pub(crate) fn yaml(variant: Variant, upstream: u16, processor: u16, modules: &Modules) -> String {
     let stats = match variant {
         Variant::Gaugeway => include_str!("../../../envoy/fragments/stats.yaml"),
         _ => "",
     };
     let filter = match variant {
         Variant::None => String::new(),
-        Variant::NoopWasm => wasm_filter(&scratch.join("noop.wasm")),
-        Variant::ReadOnlyWasm => wasm_filter(&scratch.join("read.wasm")),
-        Variant::Gaugeway => wasm_filter(wasm),
+        Variant::NoopWasm => wasm_filter(&modules.noop),
+        Variant::ReadOnlyWasm => wasm_filter(&modules.read_only),
+        Variant::ReadOnlySdk => wasm_filter(&modules.read_only_sdk),
+        Variant::Gaugeway => wasm_filter(&modules.gaugeway),
         Variant::AiProtocolManager => AI_PROTOCOL_MANAGER.to_owned(),
         Variant::SseToMetadata => SSE_TO_METADATA.to_owned(),
         Variant::Lua => LUA.to_owned(),

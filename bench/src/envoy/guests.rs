@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Exports that a filter of streams has; each answers Continue.
 const EXPORTS: &str = r#"
@@ -31,15 +31,31 @@ const READ: &str = r#"
     (drop (call $clock (i32.const 1) (i64.const 1) (i32.const 32)))
     (i32.const 0))"#;
 
-/// Writes `noop.wasm` and `read.wasm`.
-pub(crate) fn write(dir: &Path) -> Result<()> {
-    let modules = [
-        ("noop.wasm", format!("(module {EXPORTS}{NOOP})")),
-        ("read.wasm", format!("(module {READ_IMPORTS}{EXPORTS}{READ})")),
-    ];
-    for (name, text) in modules {
-        let bytes = wat::parse_str(text).with_context(|| format!("{name} is no module"))?;
-        fs::write(dir.join(name), bytes)?;
+/// The wasm modules that are compared, as files.
+pub(crate) struct Modules {
+    pub(crate) noop: PathBuf,
+    pub(crate) read_only: PathBuf,
+    pub(crate) read_only_sdk: PathBuf,
+    pub(crate) gaugeway: PathBuf,
+}
+
+impl Modules {
+    /// Writes the two to `dir`, and finds the others.
+    pub(crate) fn write(dir: &Path, gaugeway: &Path, read_only_sdk: &Path) -> Result<Self> {
+        let write = |name: &str, text: String| -> Result<PathBuf> {
+            let bytes = wat::parse_str(text).with_context(|| format!("{name} is no module"))?;
+            let file = dir.join(name);
+            fs::write(&file, bytes)?;
+            Ok(file)
+        };
+        let find = |file: &Path| {
+            file.canonicalize().with_context(|| format!("cannot read {}", file.display()))
+        };
+        Ok(Self {
+            noop: write("noop.wasm", format!("(module {EXPORTS}{NOOP})"))?,
+            read_only: write("read.wasm", format!("(module {READ_IMPORTS}{EXPORTS}{READ})"))?,
+            read_only_sdk: find(read_only_sdk)?,
+            gaugeway: find(gaugeway)?,
+        })
     }
-    Ok(())
 }

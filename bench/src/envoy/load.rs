@@ -14,10 +14,10 @@ use std::process::{Command, Stdio};
 )]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Load {
-    /// 200 streams at once, each with 50 events a second.
+    /// 200 streams at once, each with 12.5 events a second.
     #[value(name = "200")]
     Streams200,
-    /// 2,000 streams at once, each with 5 events a second.
+    /// 2,000 streams at once, each with 1.25 events a second.
     #[value(name = "2000")]
     Streams2000,
     /// Unary answers as fast as 16 clients can take them.
@@ -56,6 +56,11 @@ struct Summary {
 impl Load {
     pub(crate) const ALL: [Self; 3] = [Self::Streams200, Self::Streams2000, Self::Unary];
 
+    /// Whether the server sets the pace, so that many can run at once.
+    pub(crate) const fn is_paced(self) -> bool {
+        !matches!(self, Self::Unary)
+    }
+
     /// What is counted.
     pub(crate) const fn unit(self) -> &'static str {
         match self {
@@ -67,8 +72,8 @@ impl Load {
     /// As a heading.
     pub(crate) const fn name(self) -> &'static str {
         match self {
-            Self::Streams200 => "200 streams, 50 events/s each",
-            Self::Streams2000 => "2,000 streams, 5 events/s each",
+            Self::Streams200 => "200 streams, 12.5 events/s each",
+            Self::Streams2000 => "2,000 streams, 1.25 events/s each",
             Self::Unary => "unary answers, 16 clients",
         }
     }
@@ -76,9 +81,9 @@ impl Load {
     /// Starts the server with a model of this load's pace.
     pub(crate) fn start_server(self, sim: &Path, scratch: &Path) -> Result<Server> {
         let (tokens_per_second, tokens) = match self {
-            Self::Streams200 => (50, 500),
-            Self::Streams2000 => (5, 50),
-            Self::Unary => (1_000_000, 20),
+            Self::Streams200 => (12.5, 250),
+            Self::Streams2000 => (1.25, 25),
+            Self::Unary => (1_000_000.0, 20),
         };
         let file = scratch.join("models.toml");
         fs::write(
@@ -105,7 +110,7 @@ impl Load {
             sim,
             port,
             scratch,
-            &["--requests", "20", "--concurrency", "20", "--max-tokens", "10"],
+            &["--requests", "20", "--concurrency", "20", "--max-tokens", "10", "--ramp", "0"],
         )
         .map(|_| ())
     }
@@ -117,13 +122,31 @@ impl Load {
                 sim,
                 port,
                 scratch,
-                &["--requests", "200", "--concurrency", "200", "--max-tokens", "500"],
+                &[
+                    "--requests",
+                    "200",
+                    "--concurrency",
+                    "200",
+                    "--max-tokens",
+                    "250",
+                    "--ramp",
+                    "5",
+                ],
             ),
             Self::Streams2000 => self.client(
                 sim,
                 port,
                 scratch,
-                &["--requests", "2000", "--concurrency", "2000", "--max-tokens", "50"],
+                &[
+                    "--requests",
+                    "2000",
+                    "--concurrency",
+                    "2000",
+                    "--max-tokens",
+                    "25",
+                    "--ramp",
+                    "5",
+                ],
             ),
             Self::Unary => self.client(
                 sim,

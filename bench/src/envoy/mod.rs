@@ -1,5 +1,6 @@
 //! What each way of looking at streams costs the real Envoy: its own CPU time per event, and the time to
-//! first token that a client sees, side by side in interleaved rounds.
+//! first token that a client sees. Paced streams run through all of them at the same time, each behind an
+//! Envoy of its own; answers as fast as they come need the machine for themselves, one after the other.
 
 mod config;
 mod ext_proc;
@@ -11,13 +12,15 @@ pub(crate) use ext_proc::serve as serve_ext_proc;
 
 use crate::process::{Envoy, Process};
 use crate::results;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use config::Variant;
-use load::Load;
+use guests::Modules;
+use load::{Load, Server};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::{env, fs};
+use std::time::Duration;
+use std::{env, fs, thread};
 
 /// What is to be measured with what.
 #[derive(clap::Args)]
@@ -28,6 +31,13 @@ pub(crate) struct Args {
     /// The simulator's binary, built for release.
     #[arg(long, value_name = "FILE", default_value = "target/release/gaugeway-sim")]
     sim: PathBuf,
+    /// The module of `bench/read-only`.
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "target/wasm32-wasip1/release/gaugeway_bench_read_only.wasm"
+    )]
+    read_only_sdk: PathBuf,
     /// Rounds; each has every variant once, in another order.
     #[arg(long, value_name = "N", default_value = "6")]
     rounds: usize,
@@ -70,8 +80,7 @@ pub(crate) fn run(wasm: &Path, results: &Path, args: &Args) -> Result<()> {
 }
 
 fn measure(wasm: &Path, args: &Args, scratch: &Path) -> Result<BTreeMap<Load, Samples>> {
-    let wasm = wasm.canonicalize().with_context(|| format!("cannot read {}", wasm.display()))?;
-    guests::write(scratch)?;
+    let modules = Modules::write(scratch, wasm, &args.read_only_sdk)?;
     let loads = if args.loads.is_empty() { Load::ALL.to_vec() } else { args.loads.clone() };
     let mut variants = Variant::ALL.to_vec();
     variants.retain(|variant| {
@@ -79,62 +88,102 @@ fn measure(wasm: &Path, args: &Args, scratch: &Path) -> Result<BTreeMap<Load, Sa
     });
     let mut by_load = BTreeMap::<Load, Samples>::new();
     for load in loads {
-        let sim = load.start_server(&args.sim, scratch)?;
         for round in 0..args.rounds {
-            // Another order each time, so that no variant always runs after the same one.
+            // Another order each time, so that no variant always starts after the same one.
             variants.rotate_left(1);
             if round % 2 == 1 {
                 variants.reverse();
             }
-            for variant in &variants {
-                let sample = sample(*variant, load, &wasm, args, scratch, &sim)
-                    .with_context(|| format!("{variant:?} under {load:?}"))?;
-                eprintln!(
-                    "{load:?}, round {} of {}, {}: {:.2} µs",
-                    round + 1,
-                    args.rounds,
-                    variant.name(),
-                    sample.cpu_us
-                );
-                by_load.entry(load).or_default().entry(*variant).or_default().push(sample);
+            let at_once = if load.is_paced() { variants.len() } else { 1 };
+            for group in variants.chunks(at_once) {
+                eprintln!("{}: round {} of {}", load.name(), round + 1, args.rounds);
+                for (variant, sample) in side_by_side(group, load, &modules, args, scratch)? {
+                    eprintln!("{:>10.2} µs  {}", sample.cpu_us, variant.name());
+                    by_load.entry(load).or_default().entry(variant).or_default().push(sample);
+                }
             }
         }
     }
     Ok(by_load)
 }
 
-fn sample(
-    variant: Variant,
+/// Measures some variants at the same time, so that whatever else the machine does meets all of them.
+fn side_by_side(
+    variants: &[Variant],
     load: Load,
-    wasm: &Path,
+    modules: &Modules,
     args: &Args,
     scratch: &Path,
-    sim: &load::Server,
-) -> Result<Sample> {
-    let processor = match variant {
-        Variant::ExtProc => Some(Process::ext_proc(scratch)?),
-        _ => None,
-    };
-    let port = processor.as_ref().map_or(0, |(_, port)| *port);
-    let yaml = config::yaml(variant, sim.port, port, wasm, scratch);
-    let envoy = Envoy::start(&args.envoy, &yaml, scratch)?;
-    // The first requests compile, connect and define stats.
-    load.warm_up(&args.sim, envoy.port, scratch)?;
-    let before = (envoy.process.cpu()?, processor.as_ref().map(|(it, _)| it.cpu()).transpose()?);
-    let seen = load.run(&args.sim, envoy.port, scratch)?;
-    let cpu = envoy.process.cpu()?.saturating_sub(before.0);
-    let of_processor = match (&processor, before.1) {
-        (Some((it, _)), Some(before)) => it.cpu()?.saturating_sub(before).as_secs_f64(),
-        _ => 0.0,
-    };
-    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-    let count = seen.units as f64;
-    Ok(Sample {
-        cpu_us: cpu.as_secs_f64() * 1e6 / count,
-        processor_us: of_processor * 1e6 / count,
-        p50_us: seen.p50_us,
-        p99_us: seen.p99_us,
-        requests_per_second: seen.requests_per_second,
-        rss_mb: envoy.process.rss_mb()?,
+) -> Result<Vec<(Variant, Sample)>> {
+    let start = |variant| Stack::start(variant, load, modules, args, scratch);
+    let stacks = variants.iter().copied().map(start).collect::<Result<Vec<_>>>()?;
+    thread::scope(|scope| {
+        let running: Vec<_> =
+            stacks.iter().map(|stack| scope.spawn(|| stack.sample(load, &args.sim))).collect();
+        variants
+            .iter()
+            .zip(running)
+            .map(|(variant, sample)| {
+                let sample = sample.join().unwrap_or_else(|_| bail!("the client panicked"));
+                Ok((*variant, sample.with_context(|| format!("{variant:?} under {load:?}"))?))
+            })
+            .collect()
     })
+}
+
+/// What one variant needs: a server, Envoy, and perhaps a processor.
+struct Stack {
+    scratch: PathBuf,
+    envoy: Envoy,
+    processor: Option<Process>,
+    _server: Server,
+}
+
+impl Stack {
+    fn start(
+        variant: Variant,
+        load: Load,
+        modules: &Modules,
+        args: &Args,
+        scratch: &Path,
+    ) -> Result<Self> {
+        let scratch = scratch.join(format!("{variant:?}"));
+        fs::create_dir_all(&scratch)?;
+        let server = load.start_server(&args.sim, &scratch)?;
+        let processor = match variant {
+            Variant::ExtProc => Some(Process::ext_proc(&scratch)?),
+            _ => None,
+        };
+        let port = processor.as_ref().map_or(0, |(_, port)| *port);
+        let yaml = config::yaml(variant, server.port, port, modules);
+        let envoy = Envoy::start(&args.envoy, &yaml, &scratch)?;
+        // The first requests compile, connect and define stats.
+        load.warm_up(&args.sim, envoy.port, &scratch)?;
+        let processor = processor.map(|(process, _)| process);
+        Ok(Self { scratch, envoy, processor, _server: server })
+    }
+
+    fn sample(&self, load: Load, sim: &Path) -> Result<Sample> {
+        let before = self.cpu()?;
+        let seen = load.run(sim, self.envoy.port, &self.scratch)?;
+        let after = self.cpu()?;
+        #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+        let each = |before, after: Duration| {
+            after.saturating_sub(before).as_secs_f64() * 1e6 / seen.units as f64
+        };
+        Ok(Sample {
+            cpu_us: each(before.0, after.0),
+            processor_us: each(before.1, after.1),
+            p50_us: seen.p50_us,
+            p99_us: seen.p99_us,
+            requests_per_second: seen.requests_per_second,
+            rss_mb: self.envoy.process.rss_mb()?,
+        })
+    }
+
+    /// CPU time of Envoy and of the processor so far.
+    fn cpu(&self) -> Result<(Duration, Duration)> {
+        let processor = self.processor.as_ref().map_or(Ok(Duration::ZERO), Process::cpu)?;
+        Ok((self.envoy.process.cpu()?, processor))
+    }
 }
