@@ -4,7 +4,7 @@
 use gaugeway_core::stat::{self, Kind};
 use gaugeway_core::{
     Config, End, Ending, FACT_HEADERS, HostTime, Observer, Record, Registry, RequestHead,
-    ResponseHead, Stats,
+    ResponseHead, Shown, Stats,
 };
 use gaugeway_harness::exchange::Exchange;
 use gaugeway_harness::replay::{Stat, StatValue};
@@ -58,7 +58,8 @@ pub fn replay(exchange: &Exchange) -> Seen {
         registry.gaps(&mut stats, observer, UPSTREAM, gaps, &mut gap_series);
         // What access logs see is written for the last time when the answer is over.
         if !std::mem::replace(&mut over, observer.is_over()) && over {
-            registry.state(observer, Some(time(now)), &ending(), &mut |key, value| {
+            let shown = &mut Shown::default();
+            registry.state(observer, Some(time(now)), &ending(), shown, &mut |key, value| {
                 filter_state.insert(key.to_owned(), value.to_owned());
             });
         }
@@ -69,7 +70,6 @@ pub fn replay(exchange: &Exchange) -> Seen {
     }
     now += STEP;
     chunk(&mut observer, now, b"", End::Last);
-    registry.flush(&mut stats);
     if counted {
         registry.active(&mut stats, UPSTREAM, -1);
     }

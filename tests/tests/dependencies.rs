@@ -17,6 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("gaugeway-sim", &[]),
     ("xtask", &[]),
     ("gaugeway-bench", &["gaugeway-agent", "gaugeway-core", "gaugeway-harness"]),
+    ("gaugeway-bench-read-only", &[]),
     // The filter is a test's subject as bytes only.
     ("gaugeway-tests", &["gaugeway-agent", "gaugeway-core", "gaugeway-harness", "gaugeway-sim"]),
 ];

@@ -72,17 +72,17 @@ impl Load {
     /// As a heading.
     pub(crate) const fn name(self) -> &'static str {
         match self {
-            Self::Streams200 => "200 streams, 12.5 events/s each",
-            Self::Streams2000 => "2,000 streams, 1.25 events/s each",
-            Self::Unary => "unary answers, 16 clients",
+            Self::Streams200 => "200 streams at once, each of 500 events, 12.5 a second",
+            Self::Streams2000 => "2,000 streams at once, each of 50 events, 1.25 a second",
+            Self::Unary => "Unary answers, 16 clients",
         }
     }
 
     /// Starts the server with a model of this load's pace.
     pub(crate) fn start_server(self, sim: &Path, scratch: &Path) -> Result<Server> {
         let (tokens_per_second, tokens) = match self {
-            Self::Streams200 => (12.5, 250),
-            Self::Streams2000 => (1.25, 25),
+            Self::Streams200 => (12.5, 500),
+            Self::Streams2000 => (1.25, 50),
             Self::Unary => (1_000_000.0, 20),
         };
         let file = scratch.join("models.toml");

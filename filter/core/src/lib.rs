@@ -57,6 +57,6 @@ pub use observer::{End, Gaps, Observer};
 pub use outcome::{ErrorClass, FinishReason, Mode, Outcome, Phase, Source};
 pub use record::Record;
 pub use registry::{Registry, Stats};
-pub use state::STATE_KEYS;
+pub use state::{STATE_KEYS, Shown};
 pub use time::{HostTime, micros};
 pub use usage::Usage;

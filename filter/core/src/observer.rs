@@ -377,6 +377,12 @@ impl Observer {
         self.response.is_some_and(|response| response.ended) || self.timing.terminal.is_some()
     }
 
+    /// Whether all of a good answer has been read: an end that Envoy has no flags for is then a clean one,
+    /// and nothing else of it matters.
+    pub fn is_complete(&self) -> bool {
+        self.response.is_some_and(|response| response.complete && response.status < 400)
+    }
+
     /// Generated events so far.
     pub fn generated_events(&self) -> u64 {
         self.timing.events

@@ -10,7 +10,7 @@ use crate::observer::{Gaps, Observer};
 use crate::record::Record;
 use crate::samples::{Sample, samples};
 use crate::stat::{self, Kind, Label, Scope, Stat};
-use crate::state::{progress, state};
+use crate::state::{Shown, state};
 use crate::time::{HostTime, micros};
 use crate::tokens::{Counted, count};
 use sha2::{Digest, Sha256};
@@ -29,10 +29,6 @@ pub trait Stats {
 /// Upstream clusters that get a label of their own.
 const MAX_UPSTREAMS: u16 = 256;
 
-/// As many gaps are recorded at once. One call after each event would find the host's code and data cold
-/// each time, and cost a multiple.
-const GAP_BATCH: usize = 32;
-
 /// Labels, series and rates of one VM.
 #[derive(Debug)]
 pub struct Registry {
@@ -44,8 +40,6 @@ pub struct Registry {
     rates: Vec<Rates>,
     /// Host ids.
     series: BTreeMap<Key, u32>,
-    /// Gaps that wait to be recorded, with their series.
-    gaps: Vec<(u32, u64)>,
 }
 
 /// A series: a stat with its label values.
@@ -94,15 +88,7 @@ impl Registry {
             config.tenant.as_ref().map_or((&[][..], 0), |tenant| (&tenant.allow, tenant.max));
         let tenants = LabelTable::new(allow.iter().map(String::as_str), max);
         let upstreams = LabelTable::new([], MAX_UPSTREAMS);
-        Self {
-            config,
-            models,
-            tenants,
-            upstreams,
-            rates: Vec::new(),
-            series: BTreeMap::new(),
-            gaps: Vec::new(),
-        }
+        Self { config, models, tenants, upstreams, rates: Vec::new(), series: BTreeMap::new() }
     }
 
     /// The configuration.
@@ -150,19 +136,8 @@ impl Registry {
         }
         if let Some(id) = *series {
             for gap in gaps.iter() {
-                self.gaps.push((id, micros(gap)));
-                if self.gaps.len() == GAP_BATCH {
-                    self.flush(stats);
-                }
+                stats.record(id, micros(gap));
             }
-        }
-    }
-
-    /// Records the gaps that wait. To be called when a stream ends, so that none waits for longer than the
-    /// stream it belongs to.
-    pub fn flush(&mut self, stats: &mut impl Stats) {
-        for (id, gap) in self.gaps.drain(..) {
-            stats.record(id, gap);
         }
     }
 
@@ -200,28 +175,18 @@ impl Registry {
         }
     }
 
-    /// What a running or finished stream looks like in filter state.
+    /// What a running or finished stream looks like in filter state, as far as that is not `shown`.
     pub fn state(
         &self,
         observer: &Observer,
         at: Option<HostTime>,
         ending: &Ending<'_>,
+        shown: &mut Shown,
         set: &mut impl FnMut(&'static str, &str),
     ) {
         let record = observer.so_far(at, ending);
         let tokens = self.count(&record);
-        state(&record, observer.generated_events(), &tokens, observer.is_over(), set);
-    }
-
-    /// How far a stream has come since [`Self::state`] was asked.
-    pub fn progress(
-        &self,
-        observer: &Observer,
-        at: Option<HostTime>,
-        set: &mut impl FnMut(&'static str, &str),
-    ) {
-        let record = observer.so_far(at, &Ending::default());
-        progress(&record, observer.generated_events(), &self.count(&record), set);
+        state(&record, observer.generated_events(), &tokens, observer.is_over(), shown, set);
     }
 
     fn count(&self, record: &Record) -> Counted {

@@ -1,10 +1,12 @@
 //! A record as filter state: what Envoy's access logs and traces can print as
 //! `%FILTER_STATE(wasm.gaugeway.ttft_us:PLAIN)%` and so on.
 
+use crate::outcome::FinishReason;
 use crate::record::Record;
 use crate::stat::clean_value;
 use crate::time::micros;
 use crate::tokens::Counted;
+use std::mem::replace;
 use std::time::Duration;
 
 /// Every key, as it stands after `wasm.` in Envoy's filter state.
@@ -28,67 +30,90 @@ pub const STATE_KEYS: &[&str] = &[
     "gaugeway.usage_source",
 ];
 
-/// Hands on what may have changed since a running stream was last looked at. All else was known with its
-/// first generated event, or is not known before its end.
-pub(crate) fn progress(
-    record: &Record,
+/// What has been handed on of a stream, so that only what has changed since is handed on again: each key
+/// is a call into the host.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown {
+    anything: bool,
+    finish: Option<FinishReason>,
+    ttfo: u64,
+    max_stall: u64,
     events: u64,
-    tokens: &Counted,
-    set: &mut impl FnMut(&'static str, &str),
-) {
-    if let Some(finish) = record.finish {
-        set("gaugeway.finish_reason", finish.as_str());
-    }
-    let mut number = |key, number: Option<u64>| {
-        if let Some(number) = number {
-            set(key, &number.to_string());
-        }
-    };
-    number("gaugeway.ttfo_us", record.ttfo.map(micros));
-    number("gaugeway.max_stall_us", record.max_stall.map(micros));
-    number("gaugeway.generated_events", Some(events));
-    number("gaugeway.input_tokens", tokens.input.map(|tokens| tokens.count));
-    number("gaugeway.output_tokens", tokens.output.map(|tokens| tokens.count));
+    input: u64,
+    output: u64,
 }
 
-/// Hands on every key that has a value. While a stream runs, its outcome is not known.
+/// Not shown yet.
+const NEVER: u64 = u64::MAX;
+
+impl Default for Shown {
+    fn default() -> Self {
+        Self {
+            anything: false,
+            finish: None,
+            ttfo: NEVER,
+            max_stall: NEVER,
+            events: NEVER,
+            input: NEVER,
+            output: NEVER,
+        }
+    }
+}
+
+/// Hands on every key that has a value, or another one than it had. While a stream runs, its outcome is not
+/// known.
 pub(crate) fn state(
     record: &Record,
     events: u64,
     tokens: &Counted,
     over: bool,
+    shown: &mut Shown,
     set: &mut impl FnMut(&'static str, &str),
 ) {
+    let first = !replace(&mut shown.anything, true);
     let mut text = |key, text: Option<&[u8]>| {
         if let Some(text) = text {
             set(key, &clean_value(text));
         }
     };
-    text("gaugeway.api", Some(record.api.as_str().as_bytes()));
-    text("gaugeway.model", record.model.as_deref());
-    text("gaugeway.response_model", record.response_model.as_deref());
-    text("gaugeway.finish_reason", record.finish.map(|finish| finish.as_str().as_bytes()));
+    if first {
+        text("gaugeway.api", Some(record.api.as_str().as_bytes()));
+        text("gaugeway.model", record.model.as_deref());
+    }
+    if replace(&mut shown.finish, record.finish) != record.finish {
+        text("gaugeway.finish_reason", record.finish.map(|finish| finish.as_str().as_bytes()));
+    }
+    if first || over {
+        text("gaugeway.response_model", record.response_model.as_deref());
+        let source = tokens.output.or(tokens.input).map(|tokens| tokens.source);
+        text("gaugeway.usage_source", source.map(|source| source.as_str().as_bytes()));
+    }
     if over {
         text("gaugeway.outcome", Some(record.outcome.as_str().as_bytes()));
         text("gaugeway.error_class", record.error.map(|(class, _)| class.as_str().as_bytes()));
     }
-    let source = tokens.output.or(tokens.input).map(|tokens| tokens.source.as_str().as_bytes());
-    text("gaugeway.usage_source", source);
 
-    let mut number = |key, number: Option<u64>| {
-        if let Some(number) = number {
+    let mut number = |key, last: &mut u64, number: Option<u64>| {
+        if let Some(number) = number
+            && replace(last, number) != number
+        {
             set(key, &number.to_string());
         }
     };
     let time = |span: Option<Duration>| span.map(micros);
-    number("gaugeway.ttfb_us", time(record.ttfb));
-    number("gaugeway.ttft_us", time(record.ttft));
-    number("gaugeway.ttfo_us", time(record.ttfo));
-    number("gaugeway.tpot_us", time(record.tpot));
-    number("gaugeway.max_stall_us", time(record.max_stall));
-    number("gaugeway.generated_events", Some(events).filter(|events| *events > 0));
-    number("gaugeway.input_tokens", tokens.input.map(|tokens| tokens.count));
-    number("gaugeway.output_tokens", tokens.output.map(|tokens| tokens.count));
-    number("gaugeway.cache_read_input_tokens", record.usage.cache_read);
-    number("gaugeway.reasoning_output_tokens", record.usage.reasoning);
+    if first {
+        number("gaugeway.ttfb_us", &mut { NEVER }, time(record.ttfb));
+        number("gaugeway.ttft_us", &mut { NEVER }, time(record.ttft));
+    }
+    number("gaugeway.ttfo_us", &mut shown.ttfo, time(record.ttfo));
+    number("gaugeway.max_stall_us", &mut shown.max_stall, time(record.max_stall));
+    number("gaugeway.generated_events", &mut shown.events, Some(events).filter(|it| *it > 0));
+    number("gaugeway.input_tokens", &mut shown.input, tokens.input.map(|it| it.count));
+    number("gaugeway.output_tokens", &mut shown.output, tokens.output.map(|it| it.count));
+    if first || over {
+        let usage = &record.usage;
+        number("gaugeway.tpot_us", &mut { NEVER }, time(record.tpot));
+        number("gaugeway.cache_read_input_tokens", &mut { NEVER }, usage.cache_read);
+        number("gaugeway.reasoning_output_tokens", &mut { NEVER }, usage.reasoning);
+    }
 }

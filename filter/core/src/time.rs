@@ -17,6 +17,13 @@ impl HostTime {
         Self(NonZeroU64::MIN.saturating_add(nanoseconds))
     }
 
+    /// So long after this.
+    pub const fn later(self, by: Duration) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "no span here is of 500 years")]
+        let nanos = by.as_nanos() as u64;
+        Self(self.0.saturating_add(nanos))
+    }
+
     /// Time since `earlier`; zero when the clock went backwards.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.get().saturating_sub(earlier.0.get()))

@@ -5,8 +5,11 @@
 //! by: nothing that the host does can make a call fail.
 #![expect(unsafe_code, reason = "an exported symbol is unsafe to name")]
 
+use crate::backlog::Backlog;
+use crate::host;
 use crate::http::HttpStream;
 use crate::root::Root;
+use crate::sys;
 use gaugeway_core::End;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -22,6 +25,7 @@ thread_local! {
         RefCell::new(Contexts {
             roots: BTreeMap::new(),
             streams: Streams::with_hasher(BuildHasherDefault::new()),
+            backlog: Backlog::EMPTY,
         })
     };
 }
@@ -30,6 +34,43 @@ struct Contexts {
     /// One for each plugin configuration that shares the VM.
     roots: BTreeMap<u32, Root>,
     streams: Streams,
+    backlog: Backlog,
+}
+
+impl Contexts {
+    /// A piece of a response. It waits where that makes no difference.
+    fn response_body(&mut self, id: u32, size: usize, end: End) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        if end == End::More && Backlog::takes(size) && stream.can_wait() {
+            if self.backlog.push(id, host::now(), size) {
+                self.catch_up(id);
+            }
+        } else if stream.is_watched() {
+            self.catch_up(id);
+            self.with_stream(id, |stream| stream.response_body(size, end));
+        }
+    }
+
+    /// Reads what has waited, before anything that has to come after it. `id` is the stream whose callback
+    /// this is.
+    fn catch_up(&mut self, id: u32) {
+        let Self { streams, backlog, .. } = self;
+        if backlog.is_empty() {
+            return;
+        }
+        backlog.read(|id, at, bytes| {
+            if let Some(stream) = streams.get_mut(&id) {
+                stream.read_later(id, at, bytes);
+            }
+        });
+        sys::speak_for(id);
+    }
+
+    fn with_stream(&mut self, id: u32, work: impl FnOnce(&mut HttpStream)) {
+        if let Some(stream) = self.streams.get_mut(&id) {
+            work(stream);
+        }
+    }
 }
 
 #[expect(clippy::disallowed_types, reason = "with a hasher of its own it needs no random numbers")]
@@ -65,11 +106,7 @@ fn with_contexts(work: impl FnOnce(&mut Contexts)) {
 }
 
 fn with_stream(id: u32, work: impl FnOnce(&mut HttpStream)) -> u32 {
-    with_contexts(|contexts| {
-        if let Some(stream) = contexts.streams.get_mut(&id) {
-            work(stream);
-        }
-    });
+    with_contexts(|contexts| contexts.with_stream(id, work));
     CONTINUE
 }
 
@@ -92,7 +129,7 @@ extern "C" fn _initialize() {
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_context_create(id: u32, root: u32) {
-    with_contexts(|Contexts { roots, streams }| {
+    with_contexts(|Contexts { roots, streams, .. }| {
         if root == 0 {
             roots.insert(id, Root::default());
         } else if let Some(root) = roots.get(&root) {
@@ -122,17 +159,25 @@ extern "C" fn proxy_on_request_body(id: u32, size: usize, _end_of_stream: u32) -
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_response_headers(id: u32, _count: usize, end_of_stream: u32) -> u32 {
-    with_stream(id, |stream| stream.response_head(end(end_of_stream)))
+    with_contexts(|contexts| {
+        contexts.catch_up(id);
+        contexts.with_stream(id, |stream| stream.response_head(end(end_of_stream)));
+    });
+    CONTINUE
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_response_body(id: u32, size: usize, end_of_stream: u32) -> u32 {
-    with_stream(id, |stream| stream.response_body(size, end(end_of_stream)))
+    with_contexts(|contexts| contexts.response_body(id, size, end(end_of_stream)));
+    CONTINUE
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_log(id: u32) {
-    with_stream(id, HttpStream::finish);
+    with_contexts(|contexts| {
+        contexts.catch_up(id);
+        contexts.with_stream(id, HttpStream::finish);
+    });
 }
 
 #[unsafe(no_mangle)]

@@ -2,28 +2,33 @@
 
 use crate::sys::{self, Bytes};
 use gaugeway_core::stat::Kind;
-use gaugeway_core::{HostTime, Stats};
+use gaugeway_core::{HostTime, Observer, Stats};
+use std::cell::Cell;
 
 /// The clock of this VM. Chosen once, because readings of two clocks must never be compared.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Clock {
+enum Clock {
     Monotonic,
     /// Wall time, on hosts without the monotonic clock (Envoy answers ENOTSUP there).
     Wall,
 }
 
-impl Clock {
-    pub(crate) fn choose() -> Self {
-        if sys::monotonic_time().is_some() { Self::Monotonic } else { Self::Wall }
-    }
+thread_local! {
+    static CLOCK: Cell<Option<Clock>> = const { Cell::new(None) };
+}
 
-    pub(crate) fn now(self) -> Option<HostTime> {
-        let nanos = match self {
-            Self::Monotonic => sys::monotonic_time(),
-            Self::Wall => sys::wall_time(),
-        };
-        nanos.map(HostTime::from_nanos)
-    }
+/// What the clock says now.
+pub(crate) fn now() -> Option<HostTime> {
+    let nanos = match CLOCK.get() {
+        Some(Clock::Monotonic) => sys::monotonic_time(),
+        Some(Clock::Wall) => sys::wall_time(),
+        None => {
+            let monotonic = sys::monotonic_time();
+            CLOCK.set(Some(monotonic.map_or(Clock::Wall, |_| Clock::Monotonic)));
+            monotonic.or_else(sys::wall_time)
+        }
+    };
+    nanos.map(HostTime::from_nanos)
 }
 
 /// Envoy's stats.
@@ -58,12 +63,17 @@ pub(crate) struct EndingProperties {
 }
 
 impl EndingProperties {
-    pub(crate) fn read() -> Self {
+    /// Of the end of a stream that was watched so far. Each is a call into the host.
+    pub(crate) fn read(observer: &Observer) -> Self {
         // Numbers are 8 bytes, little-endian; another length is no number that we know.
         let flags =
             sys::property("response\0flags").and_then(|bytes| <[u8; 8]>::try_from(&*bytes).ok());
+        let flags = flags.map_or(0, u64::from_le_bytes);
+        if flags == 0 && observer.is_complete() {
+            return Self { flags, details: Bytes::default(), reached_upstream: true };
+        }
         Self {
-            flags: flags.map_or(0, u64::from_le_bytes),
+            flags,
             details: sys::property("response\0code_details").unwrap_or_default(),
             reached_upstream: sys::property("upstream\0address").is_some(),
         }

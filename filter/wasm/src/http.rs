@@ -4,7 +4,9 @@ use crate::host::{self, EndingProperties, EnvoyStats};
 use crate::inject::Injection;
 use crate::root::Shared;
 use crate::sys::{self, Buffer, Map};
-use gaugeway_core::{End, FACT_HEADERS, HostTime, Observer, Registry, RequestHead, ResponseHead};
+use gaugeway_core::{
+    End, FACT_HEADERS, HostTime, Observer, Registry, RequestHead, ResponseHead, Shown,
+};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,6 +17,8 @@ const REFRESH: Duration = Duration::from_secs(1);
 pub(crate) struct HttpStream {
     shared: Option<Rc<Shared>>,
     watched: Option<Box<Watched>>,
+    /// Whether the next piece of the response may be read later.
+    can_wait: bool,
 }
 
 /// A stream of LLM traffic.
@@ -25,10 +29,11 @@ struct Watched {
     /// Whether the gauge of active streams was raised. A request at `/` may turn out to be anything.
     counted: bool,
     published: Published,
+    shown: Shown,
     /// The host's id of the stat of gaps, once there was one.
     gap_series: Option<u32>,
     /// What is written into the stream; `None` unless the configuration asks for it.
-    injection: Option<Injection>,
+    injection: Option<Box<Injection>>,
 }
 
 /// What access logs and traces can already see.
@@ -41,7 +46,7 @@ enum Published {
 
 impl HttpStream {
     pub(crate) fn new(shared: Option<Rc<Shared>>) -> Self {
-        Self { shared, watched: None }
+        Self { shared, watched: None, can_wait: false }
     }
 
     pub(crate) fn request_head(&mut self) {
@@ -62,16 +67,18 @@ impl HttpStream {
             tenant: tenant.as_deref(),
             ..head
         };
-        let Some(observer) = Observer::start(shared.clock.now(), &head) else { return };
+        let Some(observer) = Observer::start(host::now(), &head) else { return };
         let upstream = host::upstream().unwrap_or_default();
         let counted = observer.is_certain() && registry.active(&mut EnvoyStats, &upstream, 1);
-        let injection = shared.inject_usage.then(|| Injection::start(&head)).flatten();
+        let injection =
+            shared.inject_usage.then(|| Injection::start(&head)).flatten().map(Box::new);
         let published = Published::Nothing;
         self.watched = Some(Box::new(Watched {
             observer,
             upstream,
             counted,
             published,
+            shown: Shown::default(),
             gap_series: None,
             injection,
         }));
@@ -114,32 +121,50 @@ impl HttpStream {
         }
     }
 
+    /// Whether a piece of the response may be read later, by [`Self::read_later`].
+    pub(crate) const fn can_wait(&self) -> bool {
+        self.can_wait
+    }
+
+    pub(crate) const fn is_watched(&self) -> bool {
+        self.watched.is_some()
+    }
+
     pub(crate) fn response_body(&mut self, size: usize, end: End) {
-        let (Some(shared), Some(watched)) = (&self.shared, &mut self.watched) else { return };
         let bytes = if size > 0 { sys::buffer(Buffer::ResponseBody, size) } else { None };
-        let bytes = bytes.unwrap_or_default();
-        let at = shared.clock.now();
-        let gaps = watched.observer.response_chunk(at, &bytes, end);
+        self.read(None, host::now(), &bytes.unwrap_or_default(), end);
+    }
+
+    /// Reads a piece that has waited, in the callback of any stream; this is stream `id`.
+    pub(crate) fn read_later(&mut self, id: u32, at: Option<HostTime>, bytes: &[u8]) {
+        self.read(Some(id), at, bytes, End::More);
+    }
+
+    fn read(&mut self, waited: Option<u32>, at: Option<HostTime>, bytes: &[u8], end: End) {
+        let (Some(shared), Some(watched)) = (&self.shared, &mut self.watched) else { return };
+        let gaps = watched.observer.response_chunk(at, bytes, end);
         if let Some(injection) = &mut watched.injection
             && watched.observer.is_finished()
         {
-            injection.response_body(&bytes, end);
+            injection.response_body(bytes, end);
         }
         let Ok(mut registry) = shared.registry.try_borrow_mut() else { return };
         let Watched { observer, upstream, gap_series, .. } = &mut **watched;
         registry.gaps(&mut EnvoyStats, observer, upstream, gaps, gap_series);
-        watched.published = watched.publish(&registry, at);
+        watched.published = watched.publish(waited, &registry, at);
+        // The first generated event is published when it comes, and what is changed is changed at once.
+        let running = matches!(watched.published, Published::Running(_));
+        self.can_wait = running && watched.injection.is_none();
     }
 
     pub(crate) fn finish(&mut self) {
         let (Some(shared), Some(watched)) = (&self.shared, self.watched.take()) else { return };
         let Ok(mut registry) = shared.registry.try_borrow_mut() else { return };
-        registry.flush(&mut EnvoyStats);
         if watched.counted {
             registry.active(&mut EnvoyStats, &watched.upstream, -1);
         }
-        let properties = EndingProperties::read();
-        let record = watched.observer.finish(shared.clock.now(), &properties.ending());
+        let properties = EndingProperties::read(&watched.observer);
+        let record = watched.observer.finish(host::now(), &properties.ending());
         let Some(record) = record else { return };
         // A retry may have ended in another cluster than the one that was chosen first.
         let upstream = host::upstream().unwrap_or(watched.upstream);
@@ -150,23 +175,29 @@ impl HttpStream {
 impl Watched {
     /// Writes filter state when it is time: at the first generated event, once a second from then on, and
     /// when the answer is over. Envoy logs before `on_log` reaches us, so later is too late.
-    fn publish(&self, registry: &Registry, at: Option<HostTime>) -> Published {
+    fn publish(
+        &mut self,
+        waited: Option<u32>,
+        registry: &Registry,
+        at: Option<HostTime>,
+    ) -> Published {
         let (was, over) = (self.published, self.observer.is_over());
         match was {
-            Published::Nothing if !over && self.observer.generated_events() == 0 => was,
-            Published::Running(last) if !over => {
-                if at.zip(last).is_none_or(|(at, last)| at.since(last) < REFRESH) {
-                    return was;
-                }
-                registry.progress(&self.observer, at, &mut sys::set_property);
-                Published::Running(at)
+            Published::All => return was,
+            Published::Nothing if !over && self.observer.generated_events() == 0 => return was,
+            Published::Running(last)
+                if !over && at.zip(last).is_none_or(|(at, last)| at.since(last) < REFRESH) =>
+            {
+                return was;
             }
-            Published::All => was,
-            Published::Nothing | Published::Running(_) => {
-                let properties = EndingProperties::read();
-                registry.state(&self.observer, at, &properties.ending(), &mut sys::set_property);
-                if over { Published::All } else { Published::Running(at) }
-            }
+            Published::Nothing | Published::Running(_) => {}
         }
+        if waited.is_some_and(|id| !sys::speak_for(id)) {
+            return was;
+        }
+        let properties = over.then(|| EndingProperties::read(&self.observer));
+        let ending = properties.as_ref().map(EndingProperties::ending).unwrap_or_default();
+        registry.state(&self.observer, at, &ending, &mut self.shown, &mut sys::set_property);
+        if over { Published::All } else { Published::Running(at) }
     }
 }

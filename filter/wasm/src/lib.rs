@@ -5,6 +5,7 @@
 //! there is no `unsafe` but theirs.
 #![cfg(target_arch = "wasm32")]
 
+mod backlog;
 mod entry;
 mod host;
 mod http;

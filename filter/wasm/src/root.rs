@@ -1,6 +1,6 @@
 //! The plugin as a whole: its configuration, and what all streams of this VM share.
 
-use crate::host::{Clock, EnvoyStats};
+use crate::host::EnvoyStats;
 use crate::http::HttpStream;
 use crate::sys::{self, Buffer};
 use gaugeway_core::{Config, Registry};
@@ -11,7 +11,6 @@ use std::rc::Rc;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) registry: RefCell<Registry>,
-    pub(crate) clock: Clock,
     pub(crate) tenant_header: Option<String>,
     pub(crate) inject_usage: bool,
 }
@@ -33,9 +32,7 @@ impl Root {
                 let mut registry = Registry::new(config);
                 registry.announce(&mut EnvoyStats);
                 let registry = RefCell::new(registry);
-                let clock = Clock::choose();
-                self.shared =
-                    Some(Rc::new(Shared { registry, clock, tenant_header, inject_usage }));
+                self.shared = Some(Rc::new(Shared { registry, tenant_header, inject_usage }));
                 true
             }
             Err(why) => {

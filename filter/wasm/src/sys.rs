@@ -6,7 +6,7 @@
 #![expect(unsafe_code, reason = "the ABI is a C interface")]
 
 use std::cell::Cell;
-use std::mem::take;
+use std::mem::{forget, replace, take};
 use std::ops::Deref;
 use std::ptr::null_mut;
 
@@ -18,6 +18,7 @@ mod import {
     unsafe extern "C" {
         pub(super) safe fn proxy_record_metric(id: u32, value: u64) -> u32;
         pub(super) safe fn proxy_increment_metric(id: u32, by: i64) -> u32;
+        pub(super) safe fn proxy_set_effective_context(id: u32) -> u32;
         pub(super) fn proxy_log(level: u32, text: *const u8, len: usize) -> u32;
         pub(super) fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
         pub(super) fn proxy_get_buffer_bytes(
@@ -88,22 +89,40 @@ pub(crate) enum Map {
 }
 
 /// Room for more than this goes back to the allocator once it was used.
-const MAX_ROOM: usize = 16 << 10;
+const MAX_SPARE: usize = 16 << 10;
 
 thread_local! {
-    /// Room for the bytes that the next call hands over. One is enough for all events of all streams.
-    static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    /// Where the bytes go that the next call hands over: behind those that are there. It is set and taken for
+    /// each event, so what it replaces, always nothing, is forgotten and not freed.
+    static TARGET: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    /// Room that is lent. One is enough for all calls of all streams.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// The host asks for room before it hands bytes over. Null when there is none left, which makes the call
 /// fail and nothing else (`copyToPointerSize`, proxy-wasm-cpp-host `exports.cc`).
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
-    let mut room = ROOM.take();
-    room.clear();
-    let data = room.try_reserve_exact(size).map_or(null_mut(), |()| room.as_mut_ptr());
-    ROOM.set(room);
+    let mut target = TARGET.take();
+    let room = target.try_reserve_exact(size);
+    let data = room.map_or(null_mut(), |()| target.spare_capacity_mut().as_mut_ptr().cast());
+    forget(TARGET.replace(target));
     data
+}
+
+/// Lets a call append what it hands over to `target`. Whether it did.
+fn fill(target: &mut Vec<u8>, call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> bool {
+    let (mut data, mut len) = (null_mut(), 0);
+    forget(TARGET.replace(take(target)));
+    let status = call(&raw mut data, &raw mut len);
+    forget(replace(target, TARGET.take()));
+    let room = target.spare_capacity_mut();
+    if status != OK || room.as_mut_ptr().cast() != data || len > room.len() {
+        return false;
+    }
+    // SAFETY: the host has written these `len` bytes into the room that it had asked for.
+    unsafe { target.set_len(target.len() + len) };
+    true
 }
 
 /// Bytes that a call has handed over. Their room is lent: what is kept for longer is to be copied.
@@ -120,25 +139,17 @@ impl Deref for Bytes {
 
 impl Drop for Bytes {
     fn drop(&mut self) {
-        if (1..=MAX_ROOM).contains(&self.0.capacity()) {
-            ROOM.set(take(&mut self.0));
+        if (1..=MAX_SPARE).contains(&self.0.capacity()) {
+            self.0.clear();
+            SPARE.set(take(&mut self.0));
         }
     }
 }
 
 /// Bytes that a call hands over; `None` when it fails or has none.
 fn bytes(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Option<Bytes> {
-    let (mut data, mut len) = (null_mut(), 0);
-    if call(&raw mut data, &raw mut len) != OK {
-        return None;
-    }
-    let mut room = ROOM.take();
-    if room.as_mut_ptr() != data || len > room.capacity() {
-        return None;
-    }
-    // SAFETY: the host has written these `len` bytes into the room that it had asked for.
-    unsafe { room.set_len(len) };
-    Some(Bytes(room))
+    let mut bytes = Bytes(SPARE.take());
+    fill(&mut bytes.0, call).then_some(bytes)
 }
 
 /// A number that a call hands over; `None` when it fails.
@@ -151,6 +162,14 @@ fn number<T: Default>(call: impl FnOnce(*mut T) -> u32) -> Option<T> {
 pub(crate) fn buffer(buffer: Buffer, max: usize) -> Option<Bytes> {
     // SAFETY: both pointers are valid for writes during the call.
     bytes(|data, len| unsafe { import::proxy_get_buffer_bytes(buffer as u32, 0, max, data, len) })
+}
+
+/// Appends up to `max` bytes from the start of a buffer to `target`; nothing when the host has none.
+pub(crate) fn append(buffer: Buffer, max: usize, target: &mut Vec<u8>) {
+    // SAFETY: both pointers are valid for writes during the call.
+    fill(target, |data, len| unsafe {
+        import::proxy_get_buffer_bytes(buffer as u32, 0, max, data, len)
+    });
 }
 
 /// Puts `data` in the place of the first `len` bytes of a buffer, which are all that it holds.
@@ -182,6 +201,12 @@ pub(crate) fn property(path: &str) -> Option<Bytes> {
     let (path, path_len) = (path.as_ptr(), path.len());
     // SAFETY: `path` is readable for `path_len` bytes, the others are valid for writes.
     bytes(|data, len| unsafe { import::proxy_get_property(path, path_len, data, len) })
+}
+
+/// Properties that are read or set from now on are those of this stream, until the callback ends. `false`:
+/// the host does not know it any more.
+pub(crate) fn speak_for(stream: u32) -> bool {
+    import::proxy_set_effective_context(stream) == OK
 }
 
 /// Sets a property. One that cannot be set stays unset.

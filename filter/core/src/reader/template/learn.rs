@@ -5,7 +5,7 @@ use crate::answer::Answer;
 use crate::bytes::text_and_rest;
 use crate::dialect::Field;
 use crate::json::{Node, Scanner, Sink, Value};
-use memchr::memmem;
+use memchr::memchr_iter;
 
 impl Template {
     /// The template of a document that came in one piece; `None` when it says more than generated text, so
@@ -70,7 +70,9 @@ impl Template {
     fn find_document<'e>(&self, event: &'e [u8]) -> Option<(&'e [u8], &'e [u8])> {
         let first = self.holes.as_slice().first()?;
         let start = self.literals.get(..usize::from(first.at))?;
-        event.split_at_checked(memmem::find(event, start)?)
+        // Prepared search would cost more than one event has to find.
+        let begins = |at: &usize| event.get(*at..).is_some_and(|rest| rest.starts_with(start));
+        event.split_at_checked(memchr_iter(*start.first()?, event).find(begins)?)
     }
 
     /// Where a document first differs: in the document, and in the literals. `None` when it does not.
