@@ -122,10 +122,12 @@ fn row(
     let before = vm.fuel();
     let mut stream = guest::open(&vm, dialect, name, "llama")?;
     let opened = vm.fuel() - before;
-    let fuel = guest::send(&vm, &mut stream, &pieces)?;
+    let (warm_up, measured) = pieces.split_at_checked(WARM_UP).unwrap_or_default();
+    guest::send(&vm, &mut stream, warm_up)?;
+    let fuel = guest::send(&vm, &mut stream, measured)?;
     let ended = guest::end(&vm, stream)?;
     let lengths: Vec<u64> =
-        pieces.iter().skip(WARM_UP).map(|piece| u64::try_from(piece.len()).unwrap_or(0)).collect();
+        measured.iter().map(|piece| u64::try_from(piece.len()).unwrap_or(0)).collect();
     let of_frame = u64::try_from(events.get(WARM_UP).map_or(0, Vec::len)).unwrap_or(0);
     let stream = match coding {
         Some(coding) => format!("{}, {}, {of_frame} B", dialect.name, coding.name()),
@@ -134,7 +136,7 @@ fn row(
     Ok(Row {
         stream,
         bytes_per_event: guest::mean(&lengths),
-        fuel_per_event: guest::mean(fuel.get(WARM_UP..).unwrap_or_default()),
+        fuel_per_event: guest::mean(&fuel),
         fuel_per_stream: opened + ended,
     })
 }

@@ -41,13 +41,13 @@ pub(crate) fn open<'vm>(
     Ok(stream)
 }
 
-/// Sends pieces 10 ms apart and gives the fuel of each.
+/// Sends pieces 10 ms apart and gives the fuel of each. What has waited is read with the last.
 pub(crate) fn send<P: AsRef<[u8]>>(
     vm: &Vm,
     stream: &mut Stream<'_>,
     pieces: impl IntoIterator<Item = P>,
 ) -> Result<Vec<u64>> {
-    pieces
+    let mut fuel = pieces
         .into_iter()
         .map(|piece| {
             let before = vm.fuel();
@@ -55,7 +55,22 @@ pub(crate) fn send<P: AsRef<[u8]>>(
             vm.advance(Duration::from_millis(10));
             Ok(vm.fuel() - before)
         })
-        .collect()
+        .collect::<Result<Vec<_>>>()?;
+    if let Some(last) = fuel.last_mut() {
+        *last += catch_up(vm)?;
+    }
+    Ok(fuel)
+}
+
+/// Has the filter read what waits, as at the end of any stream; the fuel of that alone.
+pub(crate) fn catch_up(vm: &Vm) -> Result<u64> {
+    let end_of_another = || -> Result<u64> {
+        let before = vm.fuel();
+        vm.stream().finish()?;
+        Ok(vm.fuel() - before)
+    };
+    let (with, without) = (end_of_another()?, end_of_another()?);
+    Ok(with.saturating_sub(without))
 }
 
 /// Ends a stream; the fuel of that.

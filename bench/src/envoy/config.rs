@@ -31,13 +31,13 @@ pub(crate) enum Variant {
 }
 
 impl Variant {
-    pub(crate) const ALL: [Self; 9] = [
-        Self::None,
-        Self::NoopWasm,
-        Self::ReadOnlyWasm,
+    /// All that look at streams, those that belong together side by side.
+    pub(crate) const WATCHERS: [Self; 8] = [
         Self::ReadOnlySdk,
         Self::Gaugeway,
         Self::AiProtocolManager,
+        Self::NoopWasm,
+        Self::ReadOnlyWasm,
         Self::SseToMetadata,
         Self::Lua,
         Self::ExtProc,

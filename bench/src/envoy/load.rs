@@ -14,10 +14,10 @@ use std::process::{Command, Stdio};
 )]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Load {
-    /// 200 streams at once, each with 12.5 events a second.
+    /// 200 streams at once, each with 25 events a second.
     #[value(name = "200")]
     Streams200,
-    /// 2,000 streams at once, each with 1.25 events a second.
+    /// 2,000 streams at once, each with 2.5 events a second.
     #[value(name = "2000")]
     Streams2000,
     /// Unary answers as fast as 16 clients can take them.
@@ -61,6 +61,12 @@ impl Load {
         !matches!(self, Self::Unary)
     }
 
+    /// How many that look at streams are measured together with none: of paced ones as many as two cores
+    /// have time for.
+    pub(crate) const fn watchers_at_once(self) -> usize {
+        if self.is_paced() { 3 } else { usize::MAX }
+    }
+
     /// What is counted.
     pub(crate) const fn unit(self) -> &'static str {
         match self {
@@ -72,8 +78,8 @@ impl Load {
     /// As a heading.
     pub(crate) const fn name(self) -> &'static str {
         match self {
-            Self::Streams200 => "200 streams at once, each of 500 events, 12.5 a second",
-            Self::Streams2000 => "2,000 streams at once, each of 50 events, 1.25 a second",
+            Self::Streams200 => "200 streams at once, each of 500 events, 25 a second",
+            Self::Streams2000 => "2,000 streams at once, each of 50 events, 2.5 a second",
             Self::Unary => "Unary answers, 16 clients",
         }
     }
@@ -81,8 +87,8 @@ impl Load {
     /// Starts the server with a model of this load's pace.
     pub(crate) fn start_server(self, sim: &Path, scratch: &Path) -> Result<Server> {
         let (tokens_per_second, tokens) = match self {
-            Self::Streams200 => (12.5, 500),
-            Self::Streams2000 => (1.25, 50),
+            Self::Streams200 => (25.0, 500),
+            Self::Streams2000 => (2.5, 50),
             Self::Unary => (1_000_000.0, 20),
         };
         let file = scratch.join("models.toml");
@@ -152,7 +158,7 @@ impl Load {
                 sim,
                 port,
                 scratch,
-                &["--seconds", "4", "--concurrency", "16", "--max-tokens", "20"],
+                &["--seconds", "3", "--concurrency", "16", "--max-tokens", "20"],
             ),
         }?;
         let mut latencies: Vec<f64> = observations

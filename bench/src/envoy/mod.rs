@@ -1,6 +1,6 @@
 //! What each way of looking at streams costs the real Envoy: its own CPU time per event, and the time to
-//! first token that a client sees. Paced streams run through all of them at the same time, each behind an
-//! Envoy of its own; answers as fast as they come need the machine for themselves, one after the other.
+//! first token that a client sees. Paced streams run through several at the same time, each behind an Envoy
+//! of its own; answers as fast as they come need the machine for themselves, one after the other.
 
 mod config;
 mod ext_proc;
@@ -38,7 +38,7 @@ pub(crate) struct Args {
         default_value = "target/wasm32-wasip1/release/gaugeway_bench_read_only.wasm"
     )]
     read_only_sdk: PathBuf,
-    /// Rounds; each has every variant once, in another order.
+    /// Rounds; each has every variant once.
     #[arg(long, value_name = "N", default_value = "6")]
     rounds: usize,
     /// Only these variants, besides the one without a filter.
@@ -65,8 +65,8 @@ pub(crate) struct Sample {
     pub(crate) rss_mb: f64,
 }
 
-/// All samples of one variant, in the order of the rounds, by load.
-pub(crate) type Samples = BTreeMap<Variant, Vec<Sample>>;
+/// Variants that were measured together, always with the one without a filter.
+pub(crate) type Group = BTreeMap<Variant, Sample>;
 
 /// Measures, prints and writes.
 pub(crate) fn run(wasm: &Path, results: &Path, args: &Args) -> Result<()> {
@@ -79,28 +79,28 @@ pub(crate) fn run(wasm: &Path, results: &Path, args: &Args) -> Result<()> {
     results::write(results, "envoy", by_load)
 }
 
-fn measure(wasm: &Path, args: &Args, scratch: &Path) -> Result<BTreeMap<Load, Samples>> {
+fn measure(wasm: &Path, args: &Args, scratch: &Path) -> Result<BTreeMap<Load, Vec<Group>>> {
     let modules = Modules::write(scratch, wasm, &args.read_only_sdk)?;
     let loads = if args.loads.is_empty() { Load::ALL.to_vec() } else { args.loads.clone() };
-    let mut variants = Variant::ALL.to_vec();
-    variants.retain(|variant| {
-        args.only.is_empty() || *variant == Variant::None || args.only.contains(variant)
-    });
-    let mut by_load = BTreeMap::<Load, Samples>::new();
+    let mut watchers = Variant::WATCHERS.to_vec();
+    watchers.retain(|variant| args.only.is_empty() || args.only.contains(variant));
+    let mut by_load = BTreeMap::<Load, Vec<Group>>::new();
     for load in loads {
         for round in 0..args.rounds {
-            // Another order each time, so that no variant always starts after the same one.
-            variants.rotate_left(1);
-            if round % 2 == 1 {
-                variants.reverse();
-            }
-            let at_once = if load.is_paced() { variants.len() } else { 1 };
-            for group in variants.chunks(at_once) {
+            for watchers in watchers.chunks(load.watchers_at_once()) {
                 eprintln!("{}: round {} of {}", load.name(), round + 1, args.rounds);
-                for (variant, sample) in side_by_side(group, load, &modules, args, scratch)? {
-                    eprintln!("{:>10.2} µs  {}", sample.cpu_us, variant.name());
-                    by_load.entry(load).or_default().entry(variant).or_default().push(sample);
+                let mut variants = [&[Variant::None], watchers].concat();
+                // Another order each time, so that no variant always runs or starts after the same one.
+                let turn = round % variants.len();
+                variants.rotate_left(turn);
+                let mut group = Group::new();
+                for variants in variants.chunks(if load.is_paced() { variants.len() } else { 1 }) {
+                    group.extend(side_by_side(variants, load, &modules, args, scratch)?);
                 }
+                for (variant, sample) in &group {
+                    eprintln!("{:>10.2} µs  {}", sample.cpu_us, variant.name());
+                }
+                by_load.entry(load).or_default().push(group);
             }
         }
     }

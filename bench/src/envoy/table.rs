@@ -2,19 +2,19 @@
 
 use super::config::Variant;
 use super::load::Load;
-use super::{Sample, Samples};
+use super::{Group, Sample};
 use crate::results::quantile;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Prints Markdown.
-pub(crate) fn print(by_load: &BTreeMap<Load, Samples>) {
-    for (load, samples) in by_load {
-        println!("\n{}\n", load.name());
-        println!("{}", markdown(*load, samples));
+pub(crate) fn print(by_load: &BTreeMap<Load, Vec<Group>>) {
+    for (load, groups) in by_load {
+        println!("\n{}:\n", load.name());
+        println!("{}", markdown(*load, groups));
     }
 }
 
-fn markdown(load: Load, samples: &Samples) -> String {
+fn markdown(load: Load, groups: &[Group]) -> String {
     let unit = load.unit();
     let latency = if load == Load::Unary { "duration" } else { "TTFT" };
     let rate = if load == Load::Unary { " requests/s |" } else { "" };
@@ -22,12 +22,16 @@ fn markdown(load: Load, samples: &Samples) -> String {
         "| | CPU µs/{unit} | added, median (range) | added {latency} p50 µs | p99 µs |{rate} RSS MB |\n|---|---|---|---|---|{}---|\n",
         if rate.is_empty() { "" } else { "---|" }
     );
-    let Some(base) = samples.get(&Variant::None) else { return text };
-    for (variant, rounds) in samples {
+    let variants: BTreeSet<Variant> = groups.iter().flat_map(BTreeMap::keys).copied().collect();
+    for variant in variants {
+        // Each with what ran without a filter at the same time.
+        let pairs: Vec<_> =
+            groups.iter().filter_map(|it| it.get(&variant).zip(it.get(&Variant::None))).collect();
         let added = |of: fn(&Sample) -> f64| -> Vec<f64> {
-            sorted(rounds.iter().zip(base).map(|(with, without)| of(with) - of(without)))
+            sorted(pairs.iter().map(|(with, without)| of(with) - of(without)))
         };
-        let median = |of: fn(&Sample) -> f64| quantile(&sorted(rounds.iter().map(of)), 0.5);
+        let median =
+            |of: fn(&Sample) -> f64| quantile(&sorted(pairs.iter().map(|(with, _)| of(with))), 0.5);
         let cpu = added(|sample| sample.cpu_us);
         let cell = |values: &[f64]| match variant {
             Variant::None => "-".to_owned(),
@@ -78,11 +82,11 @@ mod tests {
     fn readme_shows_the_committed_results() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let committed =
-            results::read::<BTreeMap<Load, Samples>>(&root.join("results"), "envoy").unwrap();
+            results::read::<BTreeMap<Load, Vec<Group>>>(&root.join("results"), "envoy").unwrap();
         let readme = std::fs::read_to_string(root.join("../README.md")).unwrap();
         assert!(readme.contains(&committed.date) && readme.contains("AMD EPYC, 2 cores"));
-        for (load, samples) in &committed.result {
-            let table = markdown(*load, samples);
+        for (load, groups) in &committed.result {
+            let table = markdown(*load, groups);
             assert!(readme.contains(&table), "README.md lacks:\n{table}");
         }
     }

@@ -383,6 +383,11 @@ impl Observer {
         self.response.is_some_and(|response| response.complete && response.status < 400)
     }
 
+    /// How long ago the request came.
+    pub fn age(&self, at: Option<HostTime>) -> Option<Duration> {
+        self.timing.since_start(at)
+    }
+
     /// Generated events so far.
     pub fn generated_events(&self) -> u64 {
         self.timing.events

@@ -43,7 +43,8 @@ impl Timing {
         gap
     }
 
-    fn since_start(&self, at: Option<HostTime>) -> Option<Duration> {
+    /// Time since t0.
+    pub(crate) fn since_start(&self, at: Option<HostTime>) -> Option<Duration> {
         Some(at?.since(self.start?))
     }
 

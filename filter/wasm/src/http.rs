@@ -10,8 +10,11 @@ use gaugeway_core::{
 use std::rc::Rc;
 use std::time::Duration;
 
-/// How often the filter state of a running stream is brought up to date.
+/// For how long the filter state of a running stream stays as it is, at least.
 const REFRESH: Duration = Duration::from_secs(1);
+/// And this share of the stream's age, because each key is a call into the host: what the log of a stream
+/// that broke off says is behind by a quarter at most.
+const REFRESH_SHARE: u32 = 4;
 
 /// A stream that is watched, or let by.
 pub(crate) struct HttpStream {
@@ -173,7 +176,14 @@ impl HttpStream {
 }
 
 impl Watched {
-    /// Writes filter state when it is time: at the first generated event, once a second from then on, and
+    /// Whether filter state that was written at `last` is too old.
+    fn is_due(&self, at: Option<HostTime>, last: Option<HostTime>) -> bool {
+        let share = self.observer.age(at).and_then(|age| age.checked_div(REFRESH_SHARE));
+        let limit = share.map_or(REFRESH, |share| share.max(REFRESH));
+        at.zip(last).is_some_and(|(at, last)| at.since(last) >= limit)
+    }
+
+    /// Writes filter state when it is time: at the first generated event, now and then from there on, and
     /// when the answer is over. Envoy logs before `on_log` reaches us, so later is too late.
     fn publish(
         &mut self,
@@ -185,11 +195,7 @@ impl Watched {
         match was {
             Published::All => return was,
             Published::Nothing if !over && self.observer.generated_events() == 0 => return was,
-            Published::Running(last)
-                if !over && at.zip(last).is_none_or(|(at, last)| at.since(last) < REFRESH) =>
-            {
-                return was;
-            }
+            Published::Running(last) if !over && !self.is_due(at, last) => return was,
             Published::Nothing | Published::Running(_) => {}
         }
         if waited.is_some_and(|id| !sys::speak_for(id)) {
