@@ -1,8 +1,11 @@
 //! Streams that run through one VM at the same time. Their pieces may wait for each other, and none of it may
 //! be seen: each has its own numbers, at its own moments.
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use gaugeway_harness::{End, Stream, Value, Vm};
 use gaugeway_tests::harness::{Exchange, end, module};
+use std::io::Write as _;
 use std::time::Duration;
 
 const TICK: Duration = Duration::from_millis(10);
@@ -67,6 +70,30 @@ fn an_answer_that_is_over_says_so_before_its_end() {
         assert_eq!(stream.filter_state("gaugeway.outcome").as_deref(), Some(&b"success"[..]));
         end(stream).unwrap();
     }
+}
+
+/// What waits is read in one callback: never so much that it holds the worker up.
+#[test]
+fn no_callback_reads_many_compressed_pieces() {
+    let module = module();
+    let vm = module.configure("").unwrap();
+    let headers = [("content-type", "text/event-stream"), ("content-encoding", "gzip")];
+    let mut stream = Exchange { headers: &headers, ..Exchange::CHAT }.open(&vm).unwrap();
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    for number in 0..200 {
+        let words: String = (0..40).map(|at| format!("{} ", number * at * 7919 % 1009)).collect();
+        let text = format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{words}\"}}}}]}}\n\n");
+        gzip.write_all(text.as_bytes()).unwrap();
+        gzip.flush().unwrap();
+        let piece = std::mem::take(gzip.get_mut());
+        assert!(piece.len() > 64, "short pieces never wait");
+        stream.response_body(&piece, End::More).unwrap();
+    }
+    let mut fuel: Vec<u64> =
+        stream.callbacks().iter().skip(100).map(|callback| callback.fuel).collect();
+    fuel.sort_unstable();
+    let (median, most) = (fuel[fuel.len() / 2], fuel[fuel.len() - 1]);
+    assert!(most < median * 3, "{most} of fuel in one callback, {median} in most");
 }
 
 #[test]

@@ -93,6 +93,11 @@ impl Decoder {
         Some(Self { coding, budget: Budget::default(), failed: None })
     }
 
+    /// Whether bytes are handed out as they come.
+    pub(crate) const fn is_identity(&self) -> bool {
+        matches!(self.coding, Coding::Identity)
+    }
+
     /// Takes the next bytes of the body and hands out what they decode to, in pieces of any size.
     ///
     /// # Errors

@@ -383,6 +383,11 @@ impl Observer {
         self.response.is_some_and(|response| response.complete && response.status < 400)
     }
 
+    /// Whether the response comes as it is, in no content coding: a short piece of it is read in no time.
+    pub fn is_plain(&self) -> bool {
+        !matches!(&self.wire, Wire::Response(body) if !body.decoder.is_identity())
+    }
+
     /// How long ago the request came.
     pub fn age(&self, at: Option<HostTime>) -> Option<Duration> {
         self.timing.since_start(at)

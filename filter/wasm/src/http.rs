@@ -155,9 +155,10 @@ impl HttpStream {
         let Watched { observer, upstream, gap_series, .. } = &mut **watched;
         registry.gaps(&mut EnvoyStats, observer, upstream, gaps, gap_series);
         watched.published = watched.publish(waited, &registry, at);
-        // The first generated event is published when it comes, and what is changed is changed at once.
+        // The first generated event is published when it comes, what is changed is changed at once, and so many
+        // compressed pieces would hold the worker up.
         let running = matches!(watched.published, Published::Running(_));
-        self.can_wait = running && watched.injection.is_none();
+        self.can_wait = running && watched.injection.is_none() && watched.observer.is_plain();
     }
 
     pub(crate) fn finish(&mut self) {
