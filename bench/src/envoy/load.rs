@@ -78,8 +78,8 @@ impl Load {
     /// As a heading.
     pub(crate) const fn name(self) -> &'static str {
         match self {
-            Self::Streams200 => "200 streams at once, each of 500 events, 25 a second",
-            Self::Streams2000 => "2,000 streams at once, each of 50 events, 2.5 a second",
+            Self::Streams200 => "200 streams at once, each of 250 events, 25 a second",
+            Self::Streams2000 => "2,000 streams at once, each of 25 events, 2.5 a second",
             Self::Unary => "Unary answers, 16 clients",
         }
     }
@@ -87,8 +87,8 @@ impl Load {
     /// Starts the server with a model of this load's pace.
     pub(crate) fn start_server(self, sim: &Path, scratch: &Path) -> Result<Server> {
         let (tokens_per_second, tokens) = match self {
-            Self::Streams200 => (25.0, 500),
-            Self::Streams2000 => (2.5, 50),
+            Self::Streams200 => (25.0, 250),
+            Self::Streams2000 => (2.5, 25),
             Self::Unary => (1_000_000.0, 20),
         };
         let file = scratch.join("models.toml");
