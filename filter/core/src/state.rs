@@ -76,7 +76,8 @@ pub(crate) fn state(
             set(key, &clean_value(text));
         }
     };
-    if first {
+    // The body may name another API than the path, and a model where the request could not be read.
+    if first || over {
         text("gaugeway.api", Some(record.api.as_str().as_bytes()));
         text("gaugeway.model", record.model.as_deref());
     }

@@ -58,9 +58,9 @@ impl Contexts {
         if backlog.is_empty() {
             return;
         }
-        backlog.read(|id, at, bytes| {
-            if let Some(stream) = streams.get_mut(&id) {
-                stream.read_later(id, at, bytes);
+        backlog.read(|owner, at, bytes| {
+            if let Some(stream) = streams.get_mut(&owner) {
+                stream.read_later(owner, at, bytes);
             }
         });
         sys::speak_for(id);

@@ -2,6 +2,11 @@
 
 use super::*;
 
+fn idle(report: &CostReport) -> Vec<(&str, &str, u64)> {
+    let lines = report.idle.iter();
+    lines.map(|(pool, reason, sum)| (pool.as_str(), reason.as_str(), sum.0)).collect()
+}
+
 #[test]
 fn pools_share_by_gpus_and_spare_gpus_are_idle() {
     let pools = vec![pool("a", "a", Some(2)), pool("b", "b", Some(1))];
@@ -16,13 +21,8 @@ fn pools_share_by_gpus_and_spare_gpus_are_idle() {
     });
     // NVML goes away; the host still has five GPUs.
     let report = gateway.tick(&mut engine);
-    let idle: Vec<_> = report
-        .idle
-        .iter()
-        .map(|(pool, reason, sum)| (pool.as_str(), reason.as_str(), sum.0))
-        .collect();
     assert_eq!(
-        idle,
+        idle(&report),
         [
             ("a", "no_traffic", 8_000_000),
             ("b", "no_traffic", 4_000_000),
@@ -97,13 +97,8 @@ fn pools_that_are_found_take_over_and_those_that_go_keep_their_counters() {
     gateway.tick(&mut engine);
     engine.set_pools(Vec::new());
     let report = gateway.tick(&mut engine);
-    let idle: Vec<_> = report
-        .idle
-        .iter()
-        .map(|(pool, reason, sum)| (pool.as_str(), reason.as_str(), sum.0))
-        .collect();
     assert_eq!(
-        idle,
+        idle(&report),
         [
             ("default", "no_traffic", 10_000_000),
             ("a", "no_traffic", 10_000_000),
