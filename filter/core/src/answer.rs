@@ -52,6 +52,13 @@ pub(crate) struct Generated {
     pub(crate) reasoning: bool,
 }
 
+impl Event {
+    /// Whether generated text has come, in whatever place.
+    pub(crate) fn has_text(self) -> bool {
+        self.generated != Generated::default() || self.delta || self.part_text
+    }
+}
+
 impl Answer {
     /// Ends the event: what it held, whether it is the terminal one, and a clean slate for the next.
     pub(crate) fn end_event(&mut self) -> (Generated, bool) {

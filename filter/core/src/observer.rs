@@ -383,6 +383,12 @@ impl Observer {
         self.response.is_some_and(|response| response.complete && response.status < 400)
     }
 
+    /// Whether a good answer has been read to the end of its body, so that nothing of how the connection
+    /// ends matters any more. Envoy's flags may then only tell of earlier attempts.
+    pub fn is_settled(&self) -> bool {
+        self.is_complete() && self.response.is_some_and(|response| response.ended)
+    }
+
     /// Whether the response comes as it is, in no content coding: a short piece of it is read in no time.
     pub fn is_plain(&self) -> bool {
         !matches!(&self.wire, Wire::Response(body) if !body.decoder.is_identity())

@@ -251,8 +251,12 @@ impl Registry {
 
     fn emit(&mut self, stats: &mut impl Stats, traffic: Traffic, sample: Sample) {
         let Sample { stat, extra, value } = sample;
+        let known = self.series.len();
         if let Some(id) = self.id(stats, Key { stat, traffic: traffic.seen_by(stat), extra }) {
-            stats.record(id, value);
+            // A counter that is there already is none the wiser for a 0.
+            if value > 0 || stat.spec().kind != Kind::Counter || self.series.len() > known {
+                stats.record(id, value);
+            }
         }
     }
 

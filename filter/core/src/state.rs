@@ -1,7 +1,6 @@
 //! A record as filter state: what Envoy's access logs and traces can print as
 //! `%FILTER_STATE(wasm.gaugeway.ttft_us:PLAIN)%` and so on.
 
-use crate::outcome::FinishReason;
 use crate::record::Record;
 use crate::stat::clean_value;
 use crate::time::micros;
@@ -35,7 +34,11 @@ pub const STATE_KEYS: &[&str] = &[
 #[derive(Clone, Copy, Debug)]
 pub struct Shown {
     anything: bool,
-    finish: Option<FinishReason>,
+    api: u32,
+    model: u32,
+    response_model: u32,
+    usage_source: u32,
+    finish: u32,
     ttfo: u64,
     max_stall: u64,
     events: u64,
@@ -43,14 +46,18 @@ pub struct Shown {
     output: u64,
 }
 
-/// Not shown yet.
+/// A number that is not shown yet.
 const NEVER: u64 = u64::MAX;
 
 impl Default for Shown {
     fn default() -> Self {
         Self {
             anything: false,
-            finish: None,
+            api: 0,
+            model: 0,
+            response_model: 0,
+            usage_source: 0,
+            finish: 0,
             ttfo: NEVER,
             max_stall: NEVER,
             events: NEVER,
@@ -71,27 +78,26 @@ pub(crate) fn state(
     set: &mut impl FnMut(&'static str, &str),
 ) {
     let first = !replace(&mut shown.anything, true);
-    let mut text = |key, text: Option<&[u8]>| {
+    let mut text = |key, last: &mut u32, text: Option<&[u8]>| {
         if let Some(text) = text {
-            set(key, &clean_value(text));
+            let digest = digest(text);
+            if replace(last, digest) != digest {
+                set(key, &clean_value(text));
+            }
         }
     };
     // The body may name another API than the path, and a model where the request could not be read.
-    if first || over {
-        text("gaugeway.api", Some(record.api.as_str().as_bytes()));
-        text("gaugeway.model", record.model.as_deref());
-    }
-    if replace(&mut shown.finish, record.finish) != record.finish {
-        text("gaugeway.finish_reason", record.finish.map(|finish| finish.as_str().as_bytes()));
-    }
-    if first || over {
-        text("gaugeway.response_model", record.response_model.as_deref());
-        let source = tokens.output.or(tokens.input).map(|tokens| tokens.source);
-        text("gaugeway.usage_source", source.map(|source| source.as_str().as_bytes()));
-    }
+    text("gaugeway.api", &mut shown.api, Some(record.api.as_str().as_bytes()));
+    text("gaugeway.model", &mut shown.model, record.model.as_deref());
+    text("gaugeway.response_model", &mut shown.response_model, record.response_model.as_deref());
+    let finish = record.finish.map(|finish| finish.as_str().as_bytes());
+    text("gaugeway.finish_reason", &mut shown.finish, finish);
+    let source = tokens.output.or(tokens.input).map(|tokens| tokens.source.as_str().as_bytes());
+    text("gaugeway.usage_source", &mut shown.usage_source, source);
     if over {
-        text("gaugeway.outcome", Some(record.outcome.as_str().as_bytes()));
-        text("gaugeway.error_class", record.error.map(|(class, _)| class.as_str().as_bytes()));
+        let error = record.error.map(|(class, _)| class.as_str().as_bytes());
+        text("gaugeway.outcome", &mut 0, Some(record.outcome.as_str().as_bytes()));
+        text("gaugeway.error_class", &mut 0, error);
     }
 
     let mut number = |key, last: &mut u64, number: Option<u64>| {
@@ -117,4 +123,11 @@ pub(crate) fn state(
         number("gaugeway.cache_read_input_tokens", &mut { NEVER }, usage.cache_read);
         number("gaugeway.reasoning_output_tokens", &mut { NEVER }, usage.reasoning);
     }
+}
+
+/// Tells texts of one stream apart (FNV-1a, 32 bits). 0 stands for none.
+fn digest(text: &[u8]) -> u32 {
+    text.iter().fold(0x811c_9dc5, |digest, byte| {
+        (digest ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+    })
 }

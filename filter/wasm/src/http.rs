@@ -167,8 +167,10 @@ impl HttpStream {
         if watched.counted {
             registry.active(&mut EnvoyStats, &watched.upstream, -1);
         }
-        let properties = EndingProperties::read(&watched.observer);
-        let record = watched.observer.finish(host::now(), &properties.ending());
+        let observer = watched.observer;
+        let properties = (!observer.is_settled()).then(|| EndingProperties::read(&observer));
+        let ending = properties.as_ref().map(EndingProperties::ending).unwrap_or_default();
+        let record = observer.finish(host::now(), &ending);
         let Some(record) = record else { return };
         // A retry may have ended in another cluster than the one that was chosen first.
         let upstream = host::upstream().unwrap_or(watched.upstream);
@@ -202,7 +204,9 @@ impl Watched {
         if waited.is_some_and(|id| !sys::speak_for(id)) {
             return was;
         }
-        let properties = over.then(|| EndingProperties::read(&self.observer));
+        // A piece of a body has just come: nothing has broken that was complete before.
+        let asks = over && !self.observer.is_complete();
+        let properties = asks.then(|| EndingProperties::read(&self.observer));
         let ending = properties.as_ref().map(EndingProperties::ending).unwrap_or_default();
         registry.state(&self.observer, at, &ending, &mut self.shown, &mut sys::set_property);
         if over { Published::All } else { Published::Running(at) }

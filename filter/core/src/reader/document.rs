@@ -75,7 +75,8 @@ impl Document {
         }
         self.miss();
         let rest = self.scanner.push(piece, answer);
-        if self.lessons > 0 && self.scanner.is_done() {
+        // What generates nothing, say a role, a finish reason or usage, comes once and teaches nothing.
+        if self.lessons > 0 && self.scanner.is_done() && answer.event().has_text() {
             self.lessons = self.lessons.saturating_sub(1);
             self.learn(piece.get(..MAX_ALIKE).unwrap_or(piece));
         }

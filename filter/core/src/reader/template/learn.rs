@@ -11,14 +11,13 @@ impl Template {
     /// The template of a document that came in one piece; `None` when it says more than generated text, so
     /// that another like it must be read as well.
     pub(in crate::reader) fn learn(shape: &'static Node, document: &[u8]) -> Option<Self> {
+        let mut scanner = Scanner::new(shape);
         let mut probe = Probe::default();
-        Scanner::new(shape).push(document, &mut probe);
-        let at = document.len().checked_sub(probe.text_left?)?;
+        let beyond = scanner.push(document, &mut probe);
+        let Probe { answer, text_left } = probe;
+        let at = document.len().checked_sub(text_left?)?;
         let (before, rest) = document.split_at_checked(at)?;
         let (text, behind) = text_and_rest(rest)?;
-        let mut answer = Answer::default();
-        let mut scanner = Scanner::new(shape);
-        let beyond = scanner.push(document, &mut answer);
         let behind = behind.get(..behind.len().checked_sub(beyond.len())?)?;
         let plain = scanner.is_done() && answer.is_plain() && !text.is_empty();
         if !plain || before.len().saturating_add(behind.len()) > MAX_BYTES {
@@ -180,14 +179,17 @@ struct Difference {
     to: usize,
 }
 
-/// Finds the first generated text: how much of the document follows its opening quote.
+/// Reads a document, and finds its first generated text: how much of the document follows its opening quote.
 #[derive(Default)]
 struct Probe {
+    answer: Answer,
     text_left: Option<usize>,
 }
 
 impl Sink for Probe {
-    fn value(&mut self, _: Field, _: Value<'_>) {}
+    fn value(&mut self, field: Field, value: Value<'_>) {
+        self.answer.value(field, value);
+    }
 
     fn text_begins(&mut self, field: Field, left: usize) {
         let generated =
