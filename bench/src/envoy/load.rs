@@ -14,6 +14,8 @@ use std::process::{Command, Stdio};
 )]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Load {
+    /// 200 streams at once, each with 100 events a second: a busy gateway.
+    Busy,
     /// 200 streams at once, each with 25 events a second.
     #[value(name = "200")]
     Streams200,
@@ -54,23 +56,26 @@ struct Summary {
 }
 
 impl Load {
-    pub(crate) const ALL: [Self; 3] = [Self::Streams200, Self::Streams2000, Self::Unary];
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Busy, Self::Streams200, Self::Streams2000, Self::Unary];
 
-    /// Whether the server sets the pace, so that many can run at once.
-    pub(crate) const fn is_paced(self) -> bool {
-        !matches!(self, Self::Unary)
+    /// How many variants run at the same time: all of a group where each leaves enough of two cores to the
+    /// others.
+    pub(crate) const fn at_once(self) -> usize {
+        match self {
+            Self::Streams200 | Self::Streams2000 => 1 + Self::WATCHERS_IN_GROUP,
+            Self::Busy | Self::Unary => 1,
+        }
     }
 
-    /// How many that look at streams are measured together with none: of paced ones as many as two cores
-    /// have time for.
-    pub(crate) const fn watchers_at_once(self) -> usize {
-        if self.is_paced() { 3 } else { usize::MAX }
-    }
+    /// How many that look at streams are measured with one that does not: what lies between them is not to
+    /// be long.
+    pub(crate) const WATCHERS_IN_GROUP: usize = 3;
 
     /// What is counted.
     pub(crate) const fn unit(self) -> &'static str {
         match self {
-            Self::Streams200 | Self::Streams2000 => "event",
+            Self::Busy | Self::Streams200 | Self::Streams2000 => "event",
             Self::Unary => "request",
         }
     }
@@ -78,19 +83,35 @@ impl Load {
     /// As a heading.
     pub(crate) const fn name(self) -> &'static str {
         match self {
+            Self::Busy => "200 streams at once, each of 250 events, 100 a second",
             Self::Streams200 => "200 streams at once, each of 250 events, 25 a second",
             Self::Streams2000 => "2,000 streams at once, each of 25 events, 2.5 a second",
             Self::Unary => "Unary answers, 16 clients",
         }
     }
 
+    /// Events a second of each stream.
+    const fn pace(self) -> f64 {
+        match self {
+            Self::Busy => 100.0,
+            Self::Streams200 => 25.0,
+            Self::Streams2000 => 2.5,
+            Self::Unary => 1_000_000.0,
+        }
+    }
+
+    /// Tokens of each answer, in a stream one event each.
+    const fn tokens(self) -> usize {
+        match self {
+            Self::Busy | Self::Streams200 => 250,
+            Self::Streams2000 => 25,
+            Self::Unary => 20,
+        }
+    }
+
     /// Starts the server with a model of this load's pace.
     pub(crate) fn start_server(self, sim: &Path, scratch: &Path) -> Result<Server> {
-        let (tokens_per_second, tokens) = match self {
-            Self::Streams200 => (25.0, 250),
-            Self::Streams2000 => (2.5, 25),
-            Self::Unary => (1_000_000.0, 20),
-        };
+        let (tokens_per_second, tokens) = (self.pace(), self.tokens());
         let file = scratch.join("models.toml");
         fs::write(
             &file,
@@ -123,44 +144,19 @@ impl Load {
 
     /// All of it.
     pub(crate) fn run(self, sim: &Path, port: u16, scratch: &Path) -> Result<Seen> {
-        let (observations, summary) = match self {
-            Self::Streams200 => self.client(
-                sim,
-                port,
-                scratch,
-                &[
-                    "--requests",
-                    "200",
-                    "--concurrency",
-                    "200",
-                    "--max-tokens",
-                    "250",
-                    "--ramp",
-                    "5",
-                ],
-            ),
-            Self::Streams2000 => self.client(
-                sim,
-                port,
-                scratch,
-                &[
-                    "--requests",
-                    "2000",
-                    "--concurrency",
-                    "2000",
-                    "--max-tokens",
-                    "25",
-                    "--ramp",
-                    "5",
-                ],
-            ),
-            Self::Unary => self.client(
-                sim,
-                port,
-                scratch,
-                &["--seconds", "3", "--concurrency", "16", "--max-tokens", "20"],
-            ),
-        }?;
+        // How much, how many at once, and over how many seconds the first of them start.
+        let [extent, clients, ramp] = match self {
+            Self::Busy => [["--requests", "600"], ["--concurrency", "200"], ["--ramp", "1"]],
+            Self::Streams200 => [["--requests", "200"], ["--concurrency", "200"], ["--ramp", "5"]],
+            Self::Streams2000 => {
+                [["--requests", "2000"], ["--concurrency", "2000"], ["--ramp", "5"]]
+            }
+            Self::Unary => [["--seconds", "3"], ["--concurrency", "16"], ["--ramp", "0"]],
+        };
+        let tokens = self.tokens().to_string();
+        let tokens = ["--max-tokens", &tokens];
+        let (observations, summary) =
+            self.client(sim, port, scratch, &[extent, clients, ramp, tokens].concat())?;
         let mut latencies: Vec<f64> = observations
             .iter()
             .map(|seen| if self == Self::Unary { Some(seen.duration_us) } else { seen.ttft_us })

@@ -1,6 +1,6 @@
 //! What each way of looking at streams costs the real Envoy: its own CPU time per event, and the time to
-//! first token that a client sees. Paced streams run through several at the same time, each behind an Envoy
-//! of its own; answers as fast as they come need the machine for themselves, one after the other.
+//! first token that a client sees. A gateway that is busy needs the machine for itself, so its variants run one
+//! after the other; those with less to do run at the same time, each behind an Envoy of its own.
 
 mod config;
 mod ext_proc;
@@ -87,14 +87,14 @@ fn measure(wasm: &Path, args: &Args, scratch: &Path) -> Result<BTreeMap<Load, Ve
     let mut by_load = BTreeMap::<Load, Vec<Group>>::new();
     for load in loads {
         for round in 0..args.rounds {
-            for watchers in watchers.chunks(load.watchers_at_once()) {
+            for watchers in watchers.chunks(Load::WATCHERS_IN_GROUP) {
                 eprintln!("{}: round {} of {}", load.name(), round + 1, args.rounds);
                 let mut variants = [&[Variant::None], watchers].concat();
                 // Another order each time, so that no variant always runs or starts after the same one.
                 let turn = round % variants.len();
                 variants.rotate_left(turn);
                 let mut group = Group::new();
-                for variants in variants.chunks(if load.is_paced() { variants.len() } else { 1 }) {
+                for variants in variants.chunks(load.at_once()) {
                     group.extend(side_by_side(variants, load, &modules, args, scratch)?);
                 }
                 for (variant, sample) in &group {

@@ -127,7 +127,6 @@ pub(crate) fn state(
 
 /// Tells texts of one stream apart (FNV-1a, 32 bits). 0 stands for none.
 fn digest(text: &[u8]) -> u32 {
-    text.iter().fold(0x811c_9dc5, |digest, byte| {
-        (digest ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
-    })
+    text.iter()
+        .fold(0x811c_9dc5, |digest, byte| (digest ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }

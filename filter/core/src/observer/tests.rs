@@ -338,3 +338,20 @@ fn xai_leaves_reasoning_out_of_the_output() {
     observer.response_chunk(ms(110), br#"data: {"choices":[],"usage":{"prompt_tokens":10,"completion_tokens":5,"total_tokens":22,"completion_tokens_details":{"reasoning_tokens":7}}}"#, End::Last);
     assert_eq!(observer.finish(ms(110), &via_upstream()).unwrap().usage.output, Some(12));
 }
+
+/// Envoy's flags may tell of an attempt before the one that answered.
+#[test]
+fn an_answer_is_settled_once_its_body_has_ended_well() {
+    let mut observer = streaming();
+    observer.response_chunk(ms(200), &delta(r#""content":"Hi""#), End::More);
+    observer.response_chunk(ms(220), &[FINISH, DONE].concat(), End::More);
+    assert!(observer.is_complete() && !observer.is_settled(), "the upstream may still break");
+    observer.response_chunk(ms(230), b"", End::Last);
+    assert!(observer.is_settled());
+
+    let mut truncated = streaming();
+    truncated.response_chunk(ms(200), &delta(r#""content":"Hi""#), End::Last);
+    let mut refused = begun(CHAT, "{}", 503, "application/json");
+    refused.response_chunk(ms(200), br#"{"error":{"message":"busy"}}"#, End::Last);
+    assert!(!truncated.is_settled() && !refused.is_settled());
+}

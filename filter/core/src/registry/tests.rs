@@ -192,3 +192,71 @@ fn the_gauge_of_active_streams_goes_up_and_down() {
     registry.active(&mut stats, b"llama", -1);
     assert_eq!(stats.values["upstream=.=llama;.;gaugeway_active_streams"], [1, -1]);
 }
+
+#[test]
+fn a_zero_makes_a_counter_appear_and_adds_nothing_afterwards() {
+    let (mut registry, mut stats) = (registry("{}"), Plain::default());
+    let body = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":3,\
+        \"prompt_tokens_details\":{\"cached_tokens\":0}}}\n\ndata: [DONE]\n\n";
+    for _ in 0..2 {
+        run(&mut registry, &mut stats, "m", None, body, End::Last);
+    }
+    let of = |stat: &str| -> Vec<i64> {
+        let all = stats.values.iter().filter(|(name, _)| name.ends_with(stat));
+        all.flat_map(|(_, values)| values).copied().collect()
+    };
+    assert_eq!(of("gaugeway_cache_read_input_tokens_total"), [0]);
+    assert_eq!(of("gaugeway_input_tokens_total"), [9, 9]);
+}
+
+#[test]
+fn filter_state_is_written_where_it_has_changed() {
+    let registry = registry("{}");
+    let head =
+        RequestHead { method: b"POST", path: b"/v1/chat/completions", ..RequestHead::default() };
+    let mut observer = Observer::start(ms(0), &head).unwrap();
+    observer.request_chunk(br#"{"model":"m","stream":true}"#);
+    let content_type = Some(&b"text/event-stream"[..]);
+    observer.response_head(&ResponseHead { status: 200, content_type, ..ResponseHead::default() });
+    let mut shown = Shown::default();
+    let mut written = |at: u64, body: &str, end: End| {
+        observer.response_chunk(ms(at), body.as_bytes(), end);
+        let mut keys = Vec::new();
+        let ending = Ending { reached_upstream: true, ..Ending::default() };
+        registry.state(&observer, ms(at), &ending, &mut shown, &mut |key, value| {
+            keys.push(format!("{}={value}", key.trim_start_matches("gaugeway.")));
+        });
+        keys
+    };
+    let event = "data: {\"model\":\"m-1\",\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n";
+    assert_eq!(
+        written(100, event, End::More),
+        [
+            "api=openai_chat",
+            "model=m",
+            "response_model=m-1",
+            "usage_source=estimated",
+            "ttfb_us=100000",
+            "ttft_us=100000",
+            "ttfo_us=100000",
+            "generated_events=1",
+            "output_tokens=1"
+        ]
+    );
+    assert_eq!(
+        written(150, event, End::More),
+        ["max_stall_us=50000", "generated_events=2", "output_tokens=2"]
+    );
+    let end = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":9,\
+        \"completion_tokens\":2}}\n\ndata: [DONE]\n\n";
+    assert_eq!(
+        written(160, end, End::Last),
+        [
+            "finish_reason=stop",
+            "usage_source=reported",
+            "outcome=success",
+            "input_tokens=9",
+            "tpot_us=50000"
+        ]
+    );
+}
