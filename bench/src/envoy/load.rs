@@ -59,6 +59,10 @@ impl Load {
     pub(crate) const ALL: [Self; 4] =
         [Self::Busy, Self::Streams200, Self::Streams2000, Self::Unary];
 
+    /// How many that look at streams are measured with one that does not: little time is to lie
+    /// between them.
+    pub(crate) const WATCHERS_IN_GROUP: usize = 3;
+
     /// How many variants run at the same time: all of a group where each leaves enough of two cores to the
     /// others.
     pub(crate) const fn at_once(self) -> usize {
@@ -67,10 +71,6 @@ impl Load {
             Self::Busy | Self::Unary => 1,
         }
     }
-
-    /// How many that look at streams are measured with one that does not: what lies between them is not to
-    /// be long.
-    pub(crate) const WATCHERS_IN_GROUP: usize = 3;
 
     /// What is counted.
     pub(crate) const fn unit(self) -> &'static str {

@@ -253,7 +253,7 @@ impl Registry {
         let Sample { stat, extra, value } = sample;
         let known = self.series.len();
         if let Some(id) = self.id(stats, Key { stat, traffic: traffic.seen_by(stat), extra }) {
-            // A counter that is there already is none the wiser for a 0.
+            // A 0 makes a counter appear, and changes none that is there already.
             if value > 0 || stat.spec().kind != Kind::Counter || self.series.len() > known {
                 stats.record(id, value);
             }

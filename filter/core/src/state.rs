@@ -125,8 +125,24 @@ pub(crate) fn state(
     }
 }
 
-/// Tells texts of one stream apart (FNV-1a, 32 bits). 0 stands for none.
+/// Tells texts of one stream apart (FNV-1a, 32 bits). Never 0, which stands for none, whatever a client
+/// calls its model.
 fn digest(text: &[u8]) -> u32 {
-    text.iter()
-        .fold(0x811c_9dc5, |digest, byte| (digest ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+    let offset = 0x811c_9dc5_u32;
+    let hash =
+        text.iter().fold(offset, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
+    hash | 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::digest;
+
+    #[test]
+    fn no_text_has_the_digest_of_none() {
+        // Of the first two FNV-1a makes 0.
+        for text in [&b"fxdsatwp"[..], b"\xcc\x24\x31\xc4", b""] {
+            assert_ne!(digest(text), 0);
+        }
+    }
 }

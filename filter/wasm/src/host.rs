@@ -55,7 +55,7 @@ impl Stats for EnvoyStats {
 }
 
 /// What Envoy says of how a stream ends.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct EndingProperties {
     flags: u64,
     details: Bytes,

@@ -168,9 +168,12 @@ impl HttpStream {
             registry.active(&mut EnvoyStats, &watched.upstream, -1);
         }
         let observer = watched.observer;
-        let properties = (!observer.is_settled()).then(|| EndingProperties::read(&observer));
-        let ending = properties.as_ref().map(EndingProperties::ending).unwrap_or_default();
-        let record = observer.finish(host::now(), &ending);
+        let properties = if observer.is_settled() {
+            EndingProperties::default()
+        } else {
+            EndingProperties::read(&observer)
+        };
+        let record = observer.finish(host::now(), &properties.ending());
         let Some(record) = record else { return };
         // A retry may have ended in another cluster than the one that was chosen first.
         let upstream = host::upstream().unwrap_or(watched.upstream);
@@ -205,9 +208,12 @@ impl Watched {
             return was;
         }
         // A piece of a body has just come: nothing has broken that was complete before.
-        let asks = over && !self.observer.is_complete();
-        let properties = asks.then(|| EndingProperties::read(&self.observer));
-        let ending = properties.as_ref().map(EndingProperties::ending).unwrap_or_default();
+        let properties = if over && !self.observer.is_complete() {
+            EndingProperties::read(&self.observer)
+        } else {
+            EndingProperties::default()
+        };
+        let ending = properties.ending();
         registry.state(&self.observer, at, &ending, &mut self.shown, &mut sys::set_property);
         if over { Published::All } else { Published::Running(at) }
     }
